@@ -1,0 +1,71 @@
+# Everything a person or a machine runs here. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+PYTHON ?= python3
+DATA ?= generated
+BIN := target/release
+VENV := .venv
+ORT := .ort/libonnxruntime.so
+
+# The work that the demo leaves behind; one folder for each data set.
+name := $(if $(filter generated,$(DATA)),generated,$(notdir $(patsubst %/,%,$(DATA))))
+WORK ?= var/$(name)
+
+.PHONY: help
+help: ## Lists the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | while IFS=$$'\t' read -r target what; do printf '  make %-10s %s\n' "$$target" "$$what"; done
+
+.PHONY: demo
+demo: build ## Makes data, trains, indexes, serves, recommends. DATA=data/ml-1m does it on MovieLens-1M.
+	$(BIN)/twotower demo --data $(DATA) --work $(WORK)
+
+.PHONY: serve
+serve: build ## Serves what the demo made, in one process, until Ctrl-C.
+	$(BIN)/twotower serve --work $(WORK)
+
+.PHONY: cluster
+cluster: build ## Serves what the demo made as separate processes, from the files in deploy/.
+	deploy/cluster $(WORK)
+
+.PHONY: build
+build: $(ORT) ## Builds every binary.
+	$(CARGO) build --release --workspace --bins
+
+.PHONY: test
+test: $(ORT) $(VENV)/ready ## Runs everything that proves it.
+	rm -f target/real-data-tests.log
+	$(CARGO) test --release --workspace
+	@deploy/real-data-summary target/real-data-tests.log
+
+.PHONY: lint
+lint: ## Checks format, lints and documentation.
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
+
+.PHONY: deny
+deny: ## Checks licences, bans and sources of what we depend on.
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing; install it: cargo install --locked cargo-deny" >&2; exit 1; }
+	$(CARGO) deny check licenses bans sources
+
+.PHONY: ort
+ort: $(ORT) ## Fetches ONNX Runtime into .ort/.
+$(ORT): deploy/fetch-onnxruntime deploy/onnxruntime.sha256
+	PYTHON=$(PYTHON) deploy/fetch-onnxruntime .ort
+
+# A Python environment for the tests that drive the servers with public clients.
+$(VENV)/ready: examples/python/requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing; install python3 with pip, or set PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) has no venv module; install it (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.PHONY: clean
+clean: ## Removes what the targets made, except downloads.
+	$(CARGO) clean
+	rm -rf var

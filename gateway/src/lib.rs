@@ -1,0 +1,1 @@
+//! Distributed recall: embed at the owner, scatter over shards, merge.

@@ -1,0 +1,1 @@
+//! What is made together and served together: manifest, partition, placement, publish, open, CURRENT.

@@ -1,0 +1,1 @@
+//! The batch re-index job: catalog, embed, build, verify, publish.

@@ -1,0 +1,1 @@
+//! Searching one shard: exact scan, HNSW, rows and items.

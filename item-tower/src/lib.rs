@@ -1,0 +1,1 @@
+//! Embeds items from a named artifact, and serves shards of a generation.

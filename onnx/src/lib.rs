@@ -1,0 +1,1 @@
+//! Trains the two towers, exports them as ONNX, evaluates them.

@@ -1,0 +1,22 @@
+//! Compiles the wire contract with protox, so that no protoc has to be installed.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message as _;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = PathBuf::from("proto");
+    let mut files: Vec<PathBuf> = fs::read_dir(root.join("twotower/v1"))?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    files.sort();
+    println!("cargo:rerun-if-changed=proto");
+
+    let descriptors = protox::compile(&files, [&root])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("twotower.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        .bytes(".twotower.v1.Vectors")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

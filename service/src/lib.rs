@@ -1,0 +1,1 @@
+//! The shell of every binary: config, telemetry, health, limits, deadline, drain.

@@ -1,0 +1,1 @@
+//! Embeds users: event store, models, micro-batcher, inference.
