@@ -1,1 +1,27 @@
 //! What is made together and served together: manifest, partition, placement, publish, open, CURRENT.
+//!
+//! A ground crate: it knows no network, no model and no search, only files in a store and the pure
+//! functions that everybody must agree on.
+//!
+//! - [`partition`] key to item id, item id to shard; [`placement`] shard to members, user to owner
+//! - [`rows`] item ids and vectors, mapped; [`manifest`] what a generation consists of
+//! - [`store`] the directory: artifacts, generations, CURRENT and MEMBERS
+//! - [`publish`] stages and commits a generation; [`open`] reads one, hashing before use;
+//!   [`collect`] removes what CURRENT no longer names
+
+mod artifacts;
+pub mod collect;
+mod durable;
+pub mod error;
+mod hash;
+mod lock;
+pub mod manifest;
+mod name;
+pub mod open;
+pub mod partition;
+pub mod placement;
+pub mod pointer;
+pub mod publish;
+pub mod rows;
+mod staging;
+pub mod store;

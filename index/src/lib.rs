@@ -1,1 +1,22 @@
 //! Searching one shard: exact scan, HNSW, rows and items.
+//!
+//! A ground crate: it knows no network, no async, no user and no generation. A shard is item ids,
+//! their vectors, a graph over them and the items themselves, in files that the caller has hashed.
+//!
+//! - [`shard`] opens the files and answers queries; [`plan`] chooses between the two ways to search
+//! - [`exact`] scans every row with the kernels of `dot`; [`hnsw`] walks a usearch graph
+//! - [`items`] keeps the items' own bytes; [`build`] makes a shard's files
+//! - [`hit`] the order of answers; [`rows`] vectors borrowed from wherever they are
+
+pub mod build;
+mod dot;
+pub mod error;
+pub mod exact;
+pub mod hit;
+pub mod hnsw;
+pub mod items;
+mod permits;
+pub mod plan;
+pub mod rows;
+pub mod shard;
+mod top;

@@ -1,0 +1,117 @@
+//! What can go wrong with a store, a manifest or a file of a generation.
+
+use std::{io, path::PathBuf};
+
+/// Why a store operation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused a file or directory.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The object store refused a read or a listing.
+    #[error("{name}: {source}")]
+    Object {
+        /// The object.
+        name: String,
+        /// The cause.
+        source: object_store::Error,
+    },
+    /// A name could leave its directory, or is not one this store would have given.
+    #[error("{what} {name:?} is not a name: {rule}")]
+    Name {
+        /// What was to be named.
+        what: &'static str,
+        /// The name, cut to 80 characters.
+        name: String,
+        /// What a name must be.
+        rule: &'static str,
+    },
+    /// A JSON file does not hold what it must.
+    #[error("{name}: {source}")]
+    Json {
+        /// The file.
+        name: String,
+        /// The cause.
+        source: serde_json::Error,
+    },
+    /// Something disagrees inside one file or between a file and its manifest.
+    #[error("{name}: {what} is {found}, expected {expected}")]
+    Mismatch {
+        /// The file.
+        name: String,
+        /// What disagrees.
+        what: &'static str,
+        /// The value found.
+        found: String,
+        /// The value expected.
+        expected: String,
+    },
+    /// Another writer swapped the pointer first.
+    #[error("{name} was changed by another writer: it is at version {found}, expected {expected}")]
+    Conflict {
+        /// CURRENT or MEMBERS.
+        name: &'static str,
+        /// The version found.
+        found: String,
+        /// The version the caller went by.
+        expected: String,
+    },
+    /// The store has no such artifact, generation or file.
+    #[error("{what} {name} is not in the store")]
+    Missing {
+        /// What was looked for.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// An item id is not greater than the one before it.
+    #[error("row {row} has item id {id}, which is not greater than {previous} of the row before")]
+    Order {
+        /// The row.
+        row: usize,
+        /// Its id.
+        id: u64,
+        /// The id of the row before.
+        previous: u64,
+    },
+    /// A blocking task of the runtime did not finish.
+    #[error("a blocking task did not finish: {0}")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl Error {
+    /// An [`Error::Mismatch`] with both values as text.
+    pub(crate) fn mismatch(
+        name: impl Into<String>,
+        what: &'static str,
+        found: impl ToString,
+        expected: impl ToString,
+    ) -> Self {
+        Self::Mismatch {
+            name: name.into(),
+            what,
+            found: found.to_string(),
+            expected: expected.to_string(),
+        }
+    }
+}
+
+/// Attaches the path to an operating system error.
+pub(crate) trait AtPath<T> {
+    /// Names `path` in the error.
+    fn at(self, path: impl Into<PathBuf>) -> Result<T, Error>;
+}
+
+impl<T> AtPath<T> for io::Result<T> {
+    fn at(self, path: impl Into<PathBuf>) -> Result<T, Error> {
+        self.map_err(|source| Error::Io {
+            path: path.into(),
+            source,
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! A manifest is believed under its own id, within its limits, if it agrees with itself.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A manifest of one shard of 10 items, which passes every check.
+fn manifest() -> Manifest {
+    let shard = ShardEntry::named(0, 10);
+    let entry = |bytes| FileEntry {
+        bytes,
+        blake3: String::new(),
+    };
+    Manifest {
+        format: FORMAT,
+        id: String::new(),
+        created: "2026-11-24T10:11:12Z".to_owned(),
+        space: "0123456789abcdef".to_owned(),
+        dim: 4,
+        metric: Metric::Dot,
+        items: 10,
+        files: BTreeMap::from([
+            (shard.rows.clone(), entry(rows::file_bytes(4, 10))),
+            (shard.graph.clone(), entry(7)),
+            (shard.items_file.clone(), entry(0)),
+        ]),
+        shards: vec![shard],
+        partitioner: Partitioner {
+            name: partition::PARTITIONER.to_owned(),
+            shards: 1,
+        },
+        engine: Engine {
+            name: "usearch".to_owned(),
+            version: "2.26.6".to_owned(),
+            connectivity: 16,
+            expansion_add: 128,
+            expansion_search: 64,
+        },
+        report: Some(serde_json::json!({"hr@10": 0.1 + 0.2})),
+    }
+}
+
+/// The error of a manifest that was spoilt before it was sealed.
+fn refused(spoil: impl FnOnce(&mut Manifest)) -> String {
+    let mut manifest = manifest();
+    spoil(&mut manifest);
+    manifest.seal().unwrap_err().to_string()
+}
+
+#[test]
+fn a_sealed_manifest_is_parsed_under_its_id_only() {
+    let mut manifest = manifest();
+    let text = manifest.seal().unwrap();
+    assert!(
+        manifest.id.starts_with("20261124T101112Z-"),
+        "{}",
+        manifest.id
+    );
+    assert_eq!(Manifest::parse(&text, &manifest.id).unwrap(), manifest);
+    assert!(Manifest::parse(&text, "20261124T101112Z-00000000").is_err());
+}
+
+#[test]
+fn contradictions_are_refused_with_both_values() {
+    assert_eq!(
+        refused(|manifest| manifest.items = 11),
+        "manifest.json: sum of the shards' items is 10, expected 11"
+    );
+    assert_eq!(
+        refused(|manifest| manifest.partitioner.shards = 2),
+        "manifest.json: number of shards is 1, expected 2"
+    );
+    assert_eq!(
+        refused(|manifest| manifest.partitioner.name = "modulo".to_owned()),
+        "manifest.json: partitioner is modulo, expected splitmix64"
+    );
+    assert_eq!(
+        refused(|manifest| manifest.dim = 0),
+        "manifest.json: dim is 0, expected 1 to 65536"
+    );
+    assert!(refused(|manifest| manifest.shards.clear()).contains("number of shards is 0"));
+    assert!(refused(|manifest| manifest.space = "../x".to_owned()).contains("not a name"));
+}
+
+proptest! {
+    #[test]
+    fn hostile_numbers_are_refused_and_never_a_panic(items in 11_u64.., dim: usize, shards: u32, bytes: u64) {
+        let mut manifest = manifest();
+        manifest.shards[0].items = items;
+        manifest.items = items;
+        prop_assert!(manifest.seal().is_err());
+        manifest.dim = dim;
+        manifest.partitioner.shards = shards;
+        let rows = manifest.shards[0].rows.clone();
+        manifest.files.insert(rows, FileEntry { bytes, blake3: String::new() });
+        let _ = manifest.seal();
+    }
+}

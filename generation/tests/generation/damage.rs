@@ -1,0 +1,156 @@
+//! Damaged, foreign and hostile files are refused by name, with both values.
+
+use std::fs;
+
+use generation::{error::Error, open};
+use proptest::prelude::*;
+
+use crate::fixture::House;
+
+/// Opens `file` of a generation after it was changed from what it was; returns the error.
+async fn refusal(file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> String {
+    let house = House::new();
+    let id = house.publish(1.0).await.id;
+    let bytes = change(fs::read(house.path(&id, file)).unwrap());
+    house.tamper(&id, file, &bytes);
+    let cause = open(&house, &id, file).await.unwrap_err().to_string();
+    assert!(
+        cause.contains(&format!("generations/{id}/{file}")),
+        "{cause}"
+    );
+    cause
+}
+
+async fn open(house: &House, id: &str, file: &str) -> Result<(), Error> {
+    let generation = open::open(&house.store, id).await?;
+    if file != "manifest.json" {
+        generation.file(file)?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_truncated_file_is_refused_with_both_sizes() {
+    let cause = refusal("shard-0000.rows", |bytes| bytes[..bytes.len() - 1].to_vec()).await;
+    assert!(
+        cause.contains("size in bytes is 175, expected 176"),
+        "{cause}"
+    );
+}
+
+#[tokio::test]
+async fn a_flipped_bit_is_refused_with_both_hashes() {
+    let cause = refusal("shard-0001.graph", |mut bytes| {
+        bytes[3] ^= 0x10;
+        bytes
+    })
+    .await;
+    let whole = blake3::hash(b"graph 1").to_hex();
+    assert!(cause.contains("blake3 is "), "{cause}");
+    assert!(cause.ends_with(&format!("expected {whole}")), "{cause}");
+}
+
+#[tokio::test]
+async fn a_file_of_another_generation_is_refused() {
+    let house = House::new();
+    let (old, new) = (house.publish(1.0).await.id, house.publish(2.0).await.id);
+    let foreign = fs::read(house.path(&old, "shard-0000.rows")).unwrap();
+    house.tamper(&new, "shard-0000.rows", &foreign);
+    let cause = open(&house, &new, "shard-0000.rows")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(cause.contains("shard-0000.rows: blake3 is"), "{cause}");
+    assert!(open(&house, &old, "shard-0000.rows").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_manifest_of_another_generation_is_refused_with_both_ids() {
+    let house = House::new();
+    let (old, new) = (house.publish(1.0).await.id, house.publish(2.0).await.id);
+    let foreign = fs::read(house.path(&old, "manifest.json")).unwrap();
+    house.tamper(&new, "manifest.json", &foreign);
+    let cause = open(&house, &new, "manifest.json")
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        cause.ends_with(&format!("id is {old}, expected {new}")),
+        "{cause}"
+    );
+}
+
+#[tokio::test]
+async fn a_changed_manifest_is_refused() {
+    let cause = refusal("manifest.json", |bytes| {
+        let text = String::from_utf8(bytes).unwrap();
+        text.replace("\"dim\": 4", "\"dim\": 5").into_bytes()
+    })
+    .await;
+    assert!(cause.contains("hash is"), "{cause}");
+    let cause = refusal("manifest.json", |bytes| bytes[..bytes.len() / 2].to_vec()).await;
+    assert!(cause.contains("EOF"), "{cause}");
+}
+
+#[tokio::test]
+async fn an_unknown_format_is_refused_with_both_versions() {
+    let cause = refusal("manifest.json", |bytes| {
+        let text = String::from_utf8(bytes).unwrap();
+        text.replace("\"format\": 1", "\"format\": 2").into_bytes()
+    })
+    .await;
+    assert!(cause.ends_with("format is 2, expected 1"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_huge_manifest_is_refused_unread() {
+    let cause = refusal("manifest.json", |_| vec![b' '; (16 << 20) + 1]).await;
+    assert!(
+        cause.ends_with("size in bytes is 16777217, expected at most 16777216"),
+        "{cause}"
+    );
+}
+
+#[tokio::test]
+async fn names_that_leave_the_store_are_refused_before_any_file_is_touched() {
+    let house = House::new();
+    let generation = house.publish(1.0).await;
+    let opened = open::open(&house.store, &generation.id).await.unwrap();
+    for name in [
+        "../x",
+        "..",
+        "a/../../x",
+        "a\0b",
+        "/etc/hostname",
+        &"x".repeat(4096),
+    ] {
+        let cause = open::open(&house.store, name).await.unwrap_err();
+        assert!(matches!(cause, Error::Name { .. }), "{cause}");
+        let cause = house.store.artifact_dir(name).unwrap_err();
+        assert!(matches!(cause, Error::Name { .. }), "{cause}");
+        let cause = opened.file(name).unwrap_err();
+        assert!(matches!(cause, Error::Missing { .. }), "{cause}");
+    }
+    let cause = open::open(&house.store, "20200101T000000Z-00000000")
+        .await
+        .unwrap_err();
+    assert!(matches!(cause, Error::Missing { .. }), "{cause}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_change_of_a_byte_goes_unnoticed(at in any::<prop::sample::Index>(), bit in 0..8, which in 0..4_usize) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let file = ["manifest.json", "shard-0000.rows", "shard-0001.items", "popularity.json"][which];
+            refusal(file, |mut bytes| {
+                let at = at.index(bytes.len());
+                bytes[at] ^= 1_u8 << bit;
+                bytes
+            })
+            .await;
+        });
+    }
+}

@@ -1,0 +1,12 @@
+//! Generations and pointers over a real directory.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod artifacts;
+mod collecting;
+mod damage;
+mod fixture;
+mod killing;
+mod manifests;
+mod pointers;
+mod publishing;
+mod rows;

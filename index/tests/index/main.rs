@@ -1,0 +1,7 @@
+//! Shards over real files: built, opened, searched.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod building;
+mod damage;
+mod fixture;
+mod searching;
