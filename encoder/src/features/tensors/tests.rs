@@ -1,0 +1,305 @@
+//! What becomes of raw features, element by element.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::features::Value;
+
+/// Items 10, 11, 12 have ids 2, 3, 4; genders F, M have 2, 3; genres a, b, c have 2, 3, 4. The history holds 3 events.
+fn signature(side: &str, order: &str) -> Signature {
+    let vocabulary = |file: &str| json!({"vocabulary": {"file": file, "unknown": 1, "padding": 0}});
+    let json = json!({
+        "format": 1, "metric": "dot", "dim": 4, "interests": 1,
+        "history": {"length": 3, "side": side, "order": order},
+        "user": {
+            "inputs": [
+                {"name": "items", "dtype": "i64", "shape": [null, 3], "source": "history.item", "encoding": vocabulary("items")},
+                {"name": "gaps", "dtype": "i32", "shape": [null, 3], "source": "history.gap",
+                 "encoding": {"bucket": {"edges": [1.0, 60.0], "offset": 1}}},
+                {"name": "values", "dtype": "f32", "shape": [null, 3, 1], "source": "history.value",
+                 "encoding": {"numeric": {"mean": 3.0, "std": 2.0}}},
+                {"name": "mask", "dtype": "bool", "shape": [null, 3], "source": "history.mask", "encoding": "mask"},
+                {"name": "length", "dtype": "i64", "shape": [null, 1], "source": "history.length", "encoding": "length"},
+                {"name": "gender", "dtype": "i64", "shape": [null], "source": "user.gender", "encoding": vocabulary("genders")},
+                {"name": "kinds", "dtype": "i64", "shape": [null, 3], "source": "history.kind",
+                 "encoding": {"hash": {"function": "fnv1a64", "buckets": 7, "offset": 1}}},
+            ],
+            "output": {"name": "user"},
+        },
+        "item": {
+            "inputs": [
+                {"name": "item", "dtype": "i64", "shape": [null], "source": "item.id", "encoding": vocabulary("items")},
+                {"name": "genres", "dtype": "i64", "shape": [null, 2], "source": "item.genres", "encoding": vocabulary("genres")},
+            ],
+            "output": {"name": "item"},
+        },
+    });
+    Signature::parse(json.to_string().as_bytes()).unwrap()
+}
+
+fn vocabularies(signature: &Signature) -> Vocabularies {
+    let file = |name: &str| {
+        let lines: &[u8] = match name {
+            "items" => b"<pad>\n<unk>\n10\n11\n12\n",
+            "genders" => b"<pad>\n<unk>\nF\nM\n",
+            _ => b"<pad>\n<unk>\na\nb\nc\n",
+        };
+        Ok(lines.to_vec())
+    };
+    Vocabularies::read(signature, file).unwrap()
+}
+
+fn user_tensors(side: &str, order: &str) -> UserTensors {
+    let signature = signature(side, order);
+    UserTensors::new(&signature, &vocabularies(&signature))
+}
+
+fn item_tensors() -> ItemTensors {
+    let signature = signature("left", "oldest_first");
+    ItemTensors::new(&signature, &vocabularies(&signature))
+}
+
+fn event(item: u64, value: f32, time: i64) -> Event {
+    Event {
+        item,
+        kind: "rating".to_owned(),
+        value,
+        time,
+    }
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f64> {
+    (0..tensor.data.len())
+        .map(|at| tensor.data.number(at))
+        .collect()
+}
+
+/// A user with one unknown event between two known ones.
+fn known_unknown_known() -> User {
+    User {
+        history: vec![event(10, 5.0, 0), event(99, 1.0, 30), event(11, 3.0, 90)],
+        ..User::default()
+    }
+}
+
+fn arranged(
+    side: &str,
+    order: &str,
+    items: [f64; 3],
+    gaps: [f64; 3],
+    values: [f64; 3],
+    mask: [f64; 3],
+) {
+    let batch = user_tensors(side, order).batch(&[known_unknown_known()], 1);
+    assert_eq!(numbers(&batch.tensors[0]), items);
+    assert_eq!(numbers(&batch.tensors[1]), gaps);
+    assert_eq!(numbers(&batch.tensors[2]), values);
+    assert_eq!(numbers(&batch.tensors[3]), mask);
+    assert_eq!(numbers(&batch.tensors[4]), [2.0]);
+}
+
+#[test]
+fn a_history_is_padded_at_the_side_and_in_the_order_of_the_signature() {
+    arranged(
+        "left",
+        "oldest_first",
+        [0.0, 2.0, 3.0],
+        [0.0, 1.0, 3.0],
+        [0.0, 1.0, 0.0],
+        [0.0, 1.0, 1.0],
+    );
+    arranged(
+        "left",
+        "newest_first",
+        [0.0, 3.0, 2.0],
+        [0.0, 3.0, 1.0],
+        [0.0, 0.0, 1.0],
+        [0.0, 1.0, 1.0],
+    );
+    arranged(
+        "right",
+        "oldest_first",
+        [2.0, 3.0, 0.0],
+        [1.0, 3.0, 0.0],
+        [1.0, 0.0, 0.0],
+        [1.0, 1.0, 0.0],
+    );
+    arranged(
+        "right",
+        "newest_first",
+        [3.0, 2.0, 0.0],
+        [3.0, 1.0, 0.0],
+        [0.0, 1.0, 0.0],
+        [1.0, 1.0, 0.0],
+    );
+}
+
+#[test]
+fn tensors_have_the_shapes_and_types_of_the_signature() {
+    let batch = user_tensors("left", "oldest_first").batch(&[User::default()], 4);
+    let shapes: Vec<&[usize]> = batch
+        .tensors
+        .iter()
+        .map(|tensor| tensor.shape.as_slice())
+        .collect();
+    assert_eq!(
+        shapes,
+        [
+            &[4, 3][..],
+            &[4, 3],
+            &[4, 3, 1],
+            &[4, 3],
+            &[4, 1],
+            &[4],
+            &[4, 3]
+        ]
+    );
+    assert!(matches!(batch.tensors[0].data, Data::I64(_)));
+    assert!(matches!(batch.tensors[1].data, Data::I32(_)));
+    assert!(matches!(batch.tensors[2].data, Data::F32(_)));
+    assert!(matches!(batch.tensors[3].data, Data::Bool(_)));
+}
+
+#[test]
+fn rows_beyond_the_users_are_nobody() {
+    let tensors = user_tensors("left", "oldest_first");
+    let padded = tensors.batch(&[known_unknown_known()], 2);
+    let nobody = tensors.batch(&[known_unknown_known(), User::default()], 2);
+    assert_eq!(padded.tensors, nobody.tensors);
+    assert_eq!(padded.cold, [false]);
+    assert_eq!(nobody.cold, [false, true]);
+}
+
+#[test]
+fn a_history_of_unknown_items_is_cold() {
+    let user = User {
+        history: vec![event(99, 5.0, 0)],
+        ..User::default()
+    };
+    let batch = user_tensors("left", "oldest_first").batch(&[user], 1);
+    assert_eq!(batch.cold, [true]);
+    assert_eq!(numbers(&batch.tensors[0]), [0.0; 3]);
+}
+
+#[test]
+fn a_missing_unseen_or_reserved_feature_takes_the_unknown_id() {
+    let tensors = user_tensors("left", "oldest_first");
+    let gender = |value: Option<Value>| {
+        let features = value
+            .map(|value| ("gender".to_owned(), value))
+            .into_iter()
+            .collect();
+        let user = User {
+            features,
+            ..User::default()
+        };
+        numbers(&tensors.batch(&[user], 1).tensors[5])[0]
+    };
+    assert_eq!(gender(Some("M".into())), 3.0);
+    assert_eq!(
+        gender(Some(vec!["F".to_owned(), "M".to_owned()].into())),
+        2.0
+    );
+    for unknown in [
+        None,
+        Some("x".into()),
+        Some("<pad>".into()),
+        Some(1.0.into()),
+        Some(Vec::new().into()),
+    ] {
+        assert_eq!(gender(unknown), 1.0);
+    }
+}
+
+#[test]
+fn a_list_is_cut_and_padded_and_an_empty_one_is_all_padding() {
+    let tensors = item_tensors();
+    let genres = |value: Option<Vec<&str>>| {
+        let list = |values: Vec<&str>| Value::List(values.into_iter().map(str::to_owned).collect());
+        let features = value
+            .map(|values| ("genres".to_owned(), list(values)))
+            .into_iter()
+            .collect();
+        numbers(&tensors.batch(&[Item { id: 10, features }], 1)[1])
+    };
+    assert_eq!(genres(Some(vec!["c", "a", "b"])), [4.0, 2.0]);
+    assert_eq!(genres(Some(vec!["b"])), [3.0, 0.0]);
+    assert_eq!(genres(Some(vec!["x"])), [1.0, 0.0]);
+    assert_eq!(genres(Some(vec![])), [0.0, 0.0]);
+    assert_eq!(genres(None), [1.0, 0.0]);
+}
+
+#[test]
+fn an_item_is_known_if_its_vocabulary_names_it() {
+    let tensors = item_tensors();
+    assert!(tensors.knows(12) && !tensors.knows(13) && !tensors.knows(0));
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        any::<f64>().prop_map(Value::Number),
+        "[FMabc<>a-z0-9]{0,3}".prop_map(Value::Text),
+        prop::collection::vec("[FMabc]?", 0..5).prop_map(Value::List),
+    ]
+}
+
+fn any_features() -> impl Strategy<Value = Features> {
+    prop::collection::btree_map(
+        prop_oneof![Just("gender".to_owned()), Just("genres".to_owned())],
+        any_value(),
+        0..3,
+    )
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    (
+        prop_oneof![8u64..14, any::<u64>()],
+        ".{0,4}",
+        any::<f32>(),
+        any::<i64>(),
+    )
+        .prop_map(|(item, kind, value, time)| Event {
+            item,
+            kind,
+            value,
+            time,
+        })
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_in_ids_stay_within_their_tables_and_floats_are_finite(
+        id in ".{0,5}",
+        features in any_features(),
+        history in prop::collection::vec(any_event(), 0..8),
+        item in any::<u64>(),
+    ) {
+        let user = User { id, features: features.clone(), history };
+        let batch = user_tensors("right", "newest_first").batch(&[user], 1);
+        let bounds = [5.0, 4.0, f64::INFINITY, 2.0, 4.0, 4.0, 8.0];
+        for (tensor, bound) in batch.tensors.iter().zip(bounds) {
+            for number in numbers(tensor) {
+                let lowest = if bound.is_infinite() { f64::MIN } else { 0.0 };
+                prop_assert!(number >= lowest && number < bound, "{number} of {tensor:?}");
+            }
+        }
+        let tensors = item_tensors().batch(&[Item { id: item, features }], 1);
+        for tensor in &tensors {
+            prop_assert!(numbers(tensor).into_iter().all(|id| (0.0..5.0).contains(&id)));
+        }
+    }
+
+    #[test]
+    fn the_mask_is_where_items_are_and_the_length_counts_it(history in prop::collection::vec(any_event(), 0..8)) {
+        let user = User { history, ..User::default() };
+        let batch = user_tensors("left", "oldest_first").batch(&[user], 1);
+        let items: Vec<bool> = numbers(&batch.tensors[0]).iter().map(|id| *id != 0.0).collect();
+        let mask: Vec<bool> = numbers(&batch.tensors[3]).iter().map(|there| *there == 1.0).collect();
+        prop_assert_eq!(&items, &mask);
+        let count = mask.iter().filter(|there| **there).count();
+        prop_assert_eq!(numbers(&batch.tensors[4]), [count as f64]);
+        prop_assert_eq!(batch.cold, [count == 0]);
+    }
+}

@@ -1,0 +1,207 @@
+//! Golden vectors: raw features with the vectors that they must become.
+//!
+//! Line `i` of `golden/raw.jsonl` holds raw rows for one tower, `{"tower":"user","rows":[..]}` or
+//! `{"tower":"item","rows":[..]}`. `golden/test_data_set_i/output_0.pb` holds the vectors of these rows (an ONNX
+//! `TensorProto`), and `output_1.pb` the weights if the tower has them. `input_j.pb`, in the order of the signature's
+//! inputs, may be there too: then the tensors are compared as well, which tells a wrong preprocessing from a wrong model.
+
+mod compare;
+
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    artifact::Artifact,
+    error::Error,
+    features::{Item, User, tensors::Tensor},
+    messages::TensorProto,
+    session::{BUCKETS, ItemEncoder, UserEncoder},
+    signature::{Output, Signature},
+};
+
+/// How far a number may be from its golden value.
+pub const TOLERANCE: f32 = 1e-4;
+/// The file of raw features.
+pub const RAW: &str = "golden/raw.jsonl";
+
+const LIMIT: u64 = 64 << 20;
+
+/// One line of `golden/raw.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "tower", content = "rows", rename_all = "snake_case")]
+pub enum Raw {
+    /// Rows for the user tower.
+    User(Vec<User>),
+    /// Rows for the item tower.
+    Item(Vec<Item>),
+}
+
+/// One set of golden vectors.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Set {
+    /// The raw rows.
+    pub raw: Raw,
+    /// The tensors that they become, if given.
+    pub inputs: Vec<Tensor>,
+    /// The vectors that they become, `[rows, ..]`.
+    pub vectors: Vec<f32>,
+    /// The weights that they become, if the tower has them.
+    pub weights: Vec<f32>,
+}
+
+/// Reads the golden vectors of an artifact.
+///
+/// # Errors
+/// [`Error::Golden`] if a tower has none, or a tensor is not of the shape that the rows make.
+pub fn read(artifact: &Artifact) -> Result<Vec<Set>, Error> {
+    let bytes = artifact
+        .read(RAW, LIMIT)
+        .map_err(|cause| golden(cause.to_string()))?;
+    let text =
+        std::str::from_utf8(&bytes).map_err(|cause| golden(format!("raw.jsonl: {cause}")))?;
+    let mut sets = Vec::new();
+    for (at, line) in text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .enumerate()
+    {
+        let raw = serde_json::from_str(line)
+            .map_err(|cause| golden(format!("raw.jsonl, set {at}: {cause}")))?;
+        sets.push(read_set(artifact, at, raw)?);
+    }
+    for (tower, there) in [
+        (
+            "user",
+            sets.iter().any(|set| matches!(set.raw, Raw::User(_))),
+        ),
+        (
+            "item",
+            sets.iter().any(|set| matches!(set.raw, Raw::Item(_))),
+        ),
+    ] {
+        if !there {
+            return Err(golden(format!(
+                "raw.jsonl has no rows for the {tower} tower"
+            )));
+        }
+    }
+    Ok(sets)
+}
+
+/// Returns the content of `golden/raw.jsonl`.
+pub fn lines(raw: &[Raw]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    for set in raw {
+        // Maps with text keys and finite numbers always have a JSON form.
+        serde_json::to_writer(&mut lines, set).expect("raw features have a JSON form");
+        lines.push(b'\n');
+    }
+    lines
+}
+
+/// Compares every set with what the encoders make of its raw rows, at every batch bucket.
+pub(crate) fn check(
+    artifact: &Artifact,
+    user: &UserEncoder,
+    item: &ItemEncoder,
+) -> Result<(), Error> {
+    for (at, set) in read(artifact)?.iter().enumerate() {
+        compare::inputs(artifact, at, set)?;
+        for bucket in BUCKETS {
+            match &set.raw {
+                Raw::User(users) => {
+                    let found = user.encode(&compare::cycle(users, bucket))?;
+                    compare::rows(at, bucket, users.len(), &found.values, &set.vectors)?;
+                    compare::rows(at, bucket, users.len(), &found.weights, &set.weights)?;
+                }
+                Raw::Item(items) => {
+                    let found = item.encode(&compare::cycle(items, bucket))?;
+                    compare::rows(at, bucket, items.len(), &found.values, &set.vectors)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Raw {
+    /// Returns the number of rows.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::User(users) => users.len(),
+            Self::Item(items) => items.len(),
+        }
+    }
+
+    /// Returns whether there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns how many numbers the vectors of one row have, and the names of the outputs.
+    fn outputs<'a>(&self, signature: &'a Signature) -> (usize, &'a Output) {
+        match self {
+            Self::User(_) => (signature.interests * signature.dim, &signature.user.output),
+            Self::Item(_) => (signature.dim, &signature.item.output),
+        }
+    }
+}
+
+fn read_set(artifact: &Artifact, at: usize, raw: Raw) -> Result<Set, Error> {
+    if raw.is_empty() {
+        return Err(golden(format!("raw.jsonl, set {at}: it has no rows")));
+    }
+    let (size, output) = raw.outputs(artifact.signature());
+    let weighted = output.weights.is_some();
+    let inputs = match &raw {
+        Raw::User(_) => artifact.signature().user.inputs.len(),
+        Raw::Item(_) => artifact.signature().item.inputs.len(),
+    };
+    let name = |kind: &str, j: usize| format!("golden/test_data_set_{at}/{kind}_{j}.pb");
+    let given = (0..inputs)
+        .filter(|j| artifact.listing().files.contains_key(&name("input", *j)))
+        .count();
+    if given != 0 && given != inputs {
+        return Err(golden(format!(
+            "set {at} has {given} input tensors, the tower has {inputs} inputs"
+        )));
+    }
+    Ok(Set {
+        inputs: (0..given)
+            .map(|j| tensor(artifact, &name("input", j)))
+            .collect::<Result<_, _>>()?,
+        vectors: floats(artifact, &name("output", 0), raw.len() * size)?,
+        weights: match weighted {
+            true => floats(
+                artifact,
+                &name("output", 1),
+                raw.len() * artifact.signature().interests,
+            )?,
+            false => Vec::new(),
+        },
+        raw,
+    })
+}
+
+fn floats(artifact: &Artifact, name: &str, expected: usize) -> Result<Vec<f32>, Error> {
+    match tensor(artifact, name)?.data {
+        crate::features::tensors::Data::F32(values) if values.len() == expected => Ok(values),
+        other => Err(golden(format!(
+            "{name} holds {} numbers, the rows make {expected} f32",
+            other.len()
+        ))),
+    }
+}
+
+fn tensor(artifact: &Artifact, name: &str) -> Result<Tensor, Error> {
+    let bytes = artifact
+        .read(name, LIMIT)
+        .map_err(|cause| golden(cause.to_string()))?;
+    let proto = TensorProto::decode(bytes.as_slice())
+        .map_err(|cause| golden(format!("{name}: {cause}")))?;
+    Tensor::try_from(&proto).map_err(|problem| golden(format!("{name}: {problem}")))
+}
+
+fn golden(problem: String) -> Error {
+    Error::Golden { problem }
+}

@@ -1,0 +1,287 @@
+//! A small artifact whose vectors can be told in advance: an example of the format, and what tests serve.
+//!
+//! An item's vector is its row of a table; a user's is the sum of the rows of the history, plus [`BIAS`] in the first
+//! place. The towers are true ONNX graphs, so ONNX Runtime runs them.
+
+use std::{fs, path::Path};
+
+use prost::Message as _;
+use serde_json::json;
+
+use crate::{
+    artifact::{self, ITEM_TOWER, SIGNATURE, USER_TOWER},
+    error::Error,
+    features::{Event, Item, User},
+    golden::{self, Raw},
+    messages::{
+        AttributeProto, AttributeType, DataType, DimensionProto, DimensionValue, GraphProto,
+        ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto,
+        TypeProto, ValueInfoProto,
+    },
+};
+
+/// The first number of a user without a history; the others are 0.
+pub const BIAS: f32 = 0.5;
+
+/// What the artifact is like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// The items that it knows.
+    pub items: Vec<u64>,
+    /// The length of a vector.
+    pub dim: usize,
+    /// Events that the user tower sees at most.
+    pub history: usize,
+    /// Another seed makes other vectors, and so another space.
+    pub seed: u64,
+}
+
+impl Default for Sample {
+    /// Items 1 to 20, vectors of length 8, the last 5 events.
+    fn default() -> Self {
+        Self {
+            items: (1..=20).collect(),
+            dim: 8,
+            history: 5,
+            seed: 1,
+        }
+    }
+}
+
+impl Sample {
+    /// Writes the artifact into a directory, which is made if it is absent, and returns its space.
+    ///
+    /// # Errors
+    /// [`Error::File`] if a file cannot be written.
+    pub fn write(&self, dir: &Path) -> Result<String, Error> {
+        let vocabulary: String = ["<pad>".to_owned(), "<unk>".to_owned()]
+            .into_iter()
+            .chain(self.items.iter().map(u64::to_string))
+            .map(|line| line + "\n")
+            .collect();
+        let put = |name: &str, bytes: Vec<u8>| put(&dir.join(name), bytes);
+        put("vocabulary/item.id.txt", vocabulary.into_bytes())?;
+        put(SIGNATURE, format!("{:#}\n", self.signature()).into_bytes())?;
+        put(USER_TOWER, self.user_tower().encode_to_vec())?;
+        put(ITEM_TOWER, self.item_tower().encode_to_vec())?;
+        let (users, items) = (self.golden_users(), self.golden_items());
+        let user_vectors = users
+            .iter()
+            .flat_map(|user| self.user(user))
+            .collect::<Vec<f32>>();
+        let item_vectors = items
+            .iter()
+            .flat_map(|item| self.row(item.id))
+            .collect::<Vec<f32>>();
+        let shape = |rows: usize| [rows, self.dim];
+        let tensor = |rows: usize, values: &[f32]| {
+            TensorProto::f32s("", &shape(rows), values).encode_to_vec()
+        };
+        put(
+            "golden/test_data_set_0/output_0.pb",
+            tensor(users.len(), &user_vectors),
+        )?;
+        put(
+            "golden/test_data_set_1/output_0.pb",
+            tensor(items.len(), &item_vectors),
+        )?;
+        put(
+            golden::RAW,
+            golden::lines(&[Raw::User(users), Raw::Item(items)]),
+        )?;
+        artifact::seal(dir, "encoder::sample")
+    }
+
+    /// Returns an item's vector; all zero if the artifact does not know it.
+    pub fn row(&self, item: u64) -> Vec<f32> {
+        match self.items.iter().position(|known| *known == item) {
+            Some(at) => (0..self.dim)
+                .map(|place| self.number(at * self.dim + place))
+                .collect(),
+            None => vec![0.0; self.dim],
+        }
+    }
+
+    /// Returns a user's vector.
+    pub fn user(&self, user: &User) -> Vec<f32> {
+        let known = user
+            .history
+            .iter()
+            .filter(|event| self.items.contains(&event.item));
+        let newest: Vec<_> = known.rev().take(self.history).collect();
+        let mut vector = vec![0.0; self.dim];
+        vector[0] = BIAS;
+        for event in newest {
+            vector
+                .iter_mut()
+                .zip(self.row(event.item))
+                .for_each(|(sum, number)| *sum += number);
+        }
+        vector
+    }
+
+    /// A number in [-1, 1), by SplitMix64.
+    fn number(&self, at: usize) -> f32 {
+        let mut bits = self
+            .seed
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            .wrapping_add(at as u64 + 1);
+        bits = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((bits ^ bits >> 31) >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    fn signature(&self) -> serde_json::Value {
+        let vocabulary =
+            json!({"vocabulary": {"file": "vocabulary/item.id.txt", "unknown": 1, "padding": 0}});
+        json!({
+            "format": 1, "metric": "dot", "normalized": false, "dim": self.dim, "interests": 1,
+            "history": {"length": self.history, "side": "left", "order": "oldest_first"},
+            "user": {
+                "inputs": [{
+                    "name": "history", "dtype": "i64", "shape": [null, self.history], "source": "history.item",
+                    "encoding": vocabulary,
+                }],
+                "output": {"name": "user"},
+            },
+            "item": {
+                "inputs": [{"name": "item", "dtype": "i64", "shape": [null], "source": "item.id", "encoding": vocabulary}],
+                "output": {"name": "vector"},
+            },
+        })
+    }
+
+    fn golden_users(&self) -> Vec<User> {
+        let history = |items: &mut dyn Iterator<Item = &u64>| {
+            items
+                .map(|item| Event {
+                    item: *item,
+                    kind: String::new(),
+                    value: 0.0,
+                    time: 0,
+                })
+                .collect()
+        };
+        vec![
+            User::default(),
+            User {
+                history: history(&mut self.items.iter().take(2)),
+                ..User::default()
+            },
+            User {
+                history: history(&mut self.items.iter().chain(&[u64::MAX])),
+                ..User::default()
+            },
+        ]
+    }
+
+    fn golden_items(&self) -> Vec<Item> {
+        let ids = self.items.iter().copied().take(3).chain([u64::MAX]);
+        ids.map(|id| Item {
+            id,
+            ..Item::default()
+        })
+        .collect()
+    }
+
+    /// Two rows of zeros, then the items'.
+    fn table(&self) -> TensorProto {
+        let mut rows = vec![0.0; 2 * self.dim];
+        self.items
+            .iter()
+            .for_each(|item| rows.extend(self.row(*item)));
+        TensorProto::f32s("table", &[self.items.len() + 2, self.dim], &rows)
+    }
+
+    fn user_tower(&self) -> ModelProto {
+        let mut bias = vec![0.0; self.dim];
+        bias[0] = BIAS;
+        model(GraphProto {
+            name: "user".to_owned(),
+            node: vec![
+                node("Gather", &["table", "history"], "rows"),
+                NodeProto {
+                    attribute: vec![AttributeProto {
+                        name: "keepdims".to_owned(),
+                        r#type: AttributeType::Int.into(),
+                        ..AttributeProto::default()
+                    }],
+                    ..node("ReduceSum", &["rows", "axis"], "sum")
+                },
+                node("Add", &["sum", "bias"], "user"),
+            ],
+            initializer: vec![
+                self.table(),
+                TensorProto::i64s("axis", &[1], &[1]),
+                TensorProto::f32s("bias", &[self.dim], &bias),
+            ],
+            input: vec![value("history", DataType::Int64, &[self.history])],
+            output: vec![value("user", DataType::Float, &[self.dim])],
+            ..GraphProto::default()
+        })
+    }
+
+    fn item_tower(&self) -> ModelProto {
+        model(GraphProto {
+            name: "item".to_owned(),
+            node: vec![node("Gather", &["table", "item"], "vector")],
+            initializer: vec![self.table()],
+            input: vec![value("item", DataType::Int64, &[])],
+            output: vec![value("vector", DataType::Float, &[self.dim])],
+            ..GraphProto::default()
+        })
+    }
+}
+
+fn put(path: &Path, bytes: Vec<u8>) -> Result<(), Error> {
+    let written = match path.parent() {
+        Some(parent) => fs::create_dir_all(parent).and_then(|()| fs::write(path, bytes)),
+        None => fs::write(path, bytes),
+    };
+    written.map_err(|source| Error::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn model(graph: GraphProto) -> ModelProto {
+    ModelProto {
+        ir_version: 8,
+        opset_import: vec![OperatorSetIdProto {
+            domain: String::new(),
+            version: 17,
+        }],
+        graph: Some(graph),
+        ..ModelProto::default()
+    }
+}
+
+fn node(op_type: &str, inputs: &[&str], output: &str) -> NodeProto {
+    NodeProto {
+        op_type: op_type.to_owned(),
+        input: inputs.iter().map(|name| (*name).to_owned()).collect(),
+        output: vec![output.to_owned()],
+        ..NodeProto::default()
+    }
+}
+
+/// A tensor `[batch, axes..]`.
+fn value(name: &str, elements: DataType, axes: &[usize]) -> ValueInfoProto {
+    let batch = DimensionValue::DimParam("batch".to_owned());
+    let axes = axes
+        .iter()
+        .map(|axis| DimensionValue::DimValue(*axis as i64));
+    let dim = std::iter::once(batch)
+        .chain(axes)
+        .map(|value| DimensionProto { value: Some(value) });
+    ValueInfoProto {
+        name: name.to_owned(),
+        r#type: Some(TypeProto {
+            tensor_type: Some(TensorTypeProto {
+                elem_type: elements.into(),
+                shape: Some(TensorShapeProto { dim: dim.collect() }),
+            }),
+        }),
+    }
+}

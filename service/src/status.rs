@@ -1,0 +1,144 @@
+//! Errors as callers see them: a code, a message, and details that programs can switch on.
+
+use std::{collections::HashMap, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+
+/// The domain of every `google.rpc.ErrorInfo` of the house.
+pub const DOMAIN: &str = "twotower";
+
+/// A field of the request is out of its bounds; `BadRequest` names it.
+pub const INVALID_FIELD: &str = "INVALID_FIELD";
+/// No such generation is in the store.
+pub const GENERATION_UNKNOWN: &str = "GENERATION_UNKNOWN";
+/// The generation, or a shard of it, is not held by the server asked.
+pub const GENERATION_NOT_HELD: &str = "GENERATION_NOT_HELD";
+/// Vectors of another embedding space than the generation's.
+pub const SPACE_MISMATCH: &str = "SPACE_MISMATCH";
+/// Another member owns the user.
+pub const FOREIGN_USER: &str = "FOREIGN_USER";
+/// The caller routed by other MEMBERS than the server goes by.
+pub const MEMBERS_EPOCH: &str = "MEMBERS_EPOCH";
+/// A bounded queue is full; `RetryInfo` says when to try again.
+pub const QUEUE_FULL: &str = "QUEUE_FULL";
+/// The call's deadline passed.
+pub const DEADLINE: &str = "DEADLINE";
+/// Too few of the eligible items could be searched.
+pub const COVERAGE_TOO_LOW: &str = "COVERAGE_TOO_LOW";
+/// No generation is served yet.
+pub const NO_GENERATION: &str = "NO_GENERATION";
+/// No such artifact is in the store.
+pub const ARTIFACT_UNKNOWN: &str = "ARTIFACT_UNKNOWN";
+/// The server that must answer, e.g. the user's owner, cannot be reached.
+pub const MEMBER_UNREACHABLE: &str = "MEMBER_UNREACHABLE";
+/// A store could not be read or written.
+pub const STORE_FAILED: &str = "STORE_FAILED";
+/// A fault of the server; its log has the cause.
+pub const INTERNAL: &str = "INTERNAL";
+
+/// INVALID_ARGUMENT for one field.
+pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Status {
+    violations(vec![(field.into(), description.into())])
+}
+
+/// INVALID_ARGUMENT for several fields, as (field, description).
+pub fn violations(violations: Vec<(String, String)>) -> Status {
+    let message = violations
+        .iter()
+        .map(|(field, description)| format!("{field}: {description}"))
+        .collect::<Vec<_>>()
+        .join("; ");
+    let violations: Vec<_> = violations
+        .into_iter()
+        .map(|(field, description)| FieldViolation::new(field, description))
+        .collect();
+    let mut details = info(INVALID_FIELD);
+    details.set_bad_request(violations);
+    Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// FAILED_PRECONDITION: the state asked for is not there; the same call may work elsewhere or later.
+pub fn failed_precondition(reason: &str, message: impl Into<String>) -> Status {
+    with_reason(Code::FailedPrecondition, reason, message)
+}
+
+/// NOT_FOUND.
+pub fn not_found(reason: &str, message: impl Into<String>) -> Status {
+    with_reason(Code::NotFound, reason, message)
+}
+
+/// UNAVAILABLE: what is needed to answer does not work now.
+pub fn unavailable(reason: &str, message: impl Into<String>) -> Status {
+    with_reason(Code::Unavailable, reason, message)
+}
+
+/// RESOURCE_EXHAUSTED: shed; try again after `retry_after`.
+pub fn exhausted(retry_after: Duration, message: impl Into<String>) -> Status {
+    let mut details = info(QUEUE_FULL);
+    details.set_retry_info(Some(retry_after));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
+}
+
+/// DEADLINE_EXCEEDED.
+pub fn deadline_exceeded(message: impl Into<String>) -> Status {
+    with_reason(Code::DeadlineExceeded, DEADLINE, message)
+}
+
+/// INTERNAL; the cause is logged where it is known, never sent.
+pub fn internal() -> Status {
+    with_reason(
+        Code::Internal,
+        INTERNAL,
+        "internal error; see the server's log",
+    )
+}
+
+/// A status of any code, with `reason` in its `ErrorInfo`.
+pub fn with_reason(code: Code, reason: &str, message: impl Into<String>) -> Status {
+    Status::with_error_details(code, message, info(reason))
+}
+
+/// Returns the reason that a status carries, if the house made it.
+pub fn reason(status: &Status) -> Option<String> {
+    let info = status.get_details_error_info()?;
+    (info.domain == DOMAIN).then_some(info.reason)
+}
+
+fn info(reason: &str) -> ErrorDetails {
+    ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_bad_field_is_named_to_people_and_to_programs() {
+        let status = invalid("page_size", "is 2000, at most 1000 are allowed");
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(
+            status.message(),
+            "page_size: is 2000, at most 1000 are allowed"
+        );
+        assert_eq!(reason(&status).as_deref(), Some(INVALID_FIELD));
+        let named = status.get_details_bad_request().unwrap();
+        assert_eq!(named.field_violations[0].field, "page_size");
+    }
+
+    #[test]
+    fn a_shed_call_is_told_when_to_try_again() {
+        let status = exhausted(Duration::from_millis(20), "the queue of 256 is full");
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let retry = status.get_details_retry_info().unwrap();
+        assert_eq!(retry.retry_delay, Some(Duration::from_millis(20)));
+        assert_eq!(reason(&status).as_deref(), Some(QUEUE_FULL));
+    }
+
+    #[test]
+    fn a_status_of_somebody_else_has_no_reason_of_ours() {
+        assert_eq!(reason(&Status::internal("elsewhere")), None);
+    }
+}
