@@ -1,0 +1,191 @@
+//! The command line of `onnx`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Trains the two towers, exports them as ONNX, evaluates them.
+#[derive(Debug, Parser)]
+#[command(name = "onnx", version)]
+pub struct Cli {
+    /// What to log to standard error: a level, or directives such as `info,onnx=debug`.
+    #[arg(long, global = true, default_value = "warn", env = "ONNX_LOG")]
+    pub log: String,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Makes a prepared dataset, or fetches a raw one.
+    #[command(subcommand)]
+    Data(Data),
+    /// Trains a recipe on a prepared dataset.
+    Train(Train),
+    /// Exports a run as an artifact, checks it against the trainer, and puts it in the store.
+    Export(Export),
+    /// Evaluates an artifact, beside popularity and item-to-item transitions.
+    Evaluate(Evaluate),
+    /// Says whether an artifact can be served; one line for each thing that is wrong.
+    Check {
+        /// The artifact's directory.
+        dir: PathBuf,
+    },
+    /// Seals a directory that somebody else made, checks it, and puts it in the store.
+    Adopt(Adopt),
+}
+
+/// Where data comes from.
+#[derive(Debug, Subcommand)]
+pub enum Data {
+    /// Makes MovieLens-shaped data out of a seed.
+    Generate {
+        /// Equal seeds give equal data.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How many users.
+        #[arg(long, default_value_t = 6_040)]
+        users: u32,
+        /// How many items.
+        #[arg(long, default_value_t = 3_700)]
+        items: u32,
+        /// About how many events.
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u32,
+        /// The prepared dataset's directory.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Reads an unpacked MovieLens-1M.
+    #[command(name = "ml-1m")]
+    Ml1m(Source),
+    /// Reads tables that a `dataset.toml` describes.
+    Import(Source),
+    /// Downloads a raw dataset, and shows its licence.
+    Fetch {
+        /// Which.
+        what: Fetchable,
+        /// The directory for the raw files.
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+/// A dataset that can be downloaded.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Fetchable {
+    /// MovieLens-1M, from GroupLens.
+    #[value(name = "ml-1m")]
+    Ml1m,
+}
+
+/// A raw dataset to prepare.
+#[derive(Debug, Args)]
+pub struct Source {
+    /// The raw files.
+    pub dir: PathBuf,
+    /// The prepared dataset's directory.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// The share of lines that may be unusable.
+    #[arg(long, default_value_t = 0.01)]
+    pub bad_lines: f64,
+}
+
+/// A training run.
+#[derive(Debug, Args)]
+pub struct Train {
+    /// The recipe, such as `onnx/towers/default.toml`.
+    #[arg(long)]
+    pub recipe: PathBuf,
+    /// The prepared dataset.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// The run's directory.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Goes on from the last checkpoint in the run's directory.
+    #[arg(long)]
+    pub resume: bool,
+    /// Passes over the training data, instead of the recipe's.
+    #[arg(long)]
+    pub epochs: Option<usize>,
+    /// The seed, instead of the recipe's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+}
+
+/// An export.
+#[derive(Debug, Args)]
+pub struct Export {
+    /// The run's directory.
+    pub run: PathBuf,
+    /// The store.
+    #[arg(long)]
+    pub store: PathBuf,
+    /// A prepared dataset to evaluate the artifact on; the report stays with it.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+}
+
+/// An evaluation.
+#[derive(Debug, Args)]
+pub struct Evaluate {
+    /// The artifact's directory.
+    #[arg(required_unless_present = "store", conflicts_with = "store")]
+    pub dir: Option<PathBuf>,
+    /// The store that has the artifact.
+    #[arg(long, requires = "artifact")]
+    pub store: Option<PathBuf>,
+    /// The artifact's space.
+    #[arg(long, requires = "store")]
+    pub artifact: Option<String>,
+    /// The prepared dataset.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Prints one JSON object instead of tables.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// An adoption.
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// The stranger's directory; it stays as it is.
+    pub dir: PathBuf,
+    /// The store.
+    #[arg(long)]
+    pub store: PathBuf,
+    /// What made the models, for the artifact's listing.
+    #[arg(long, default_value = "adopted")]
+    pub producer: String,
+    /// A prepared dataset to evaluate the artifact on; the report stays with it.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_artifact_is_named_by_directory_or_by_store_and_space() {
+        let parses = |line: &str| Cli::try_parse_from(line.split(' ')).is_ok();
+        assert!(parses("onnx evaluate dir --data d"));
+        assert!(parses("onnx evaluate --store s --artifact a --data d"));
+        assert!(!parses("onnx evaluate --store s --data d"));
+        assert!(!parses("onnx evaluate dir --store s --artifact a --data d"));
+        assert!(!parses("onnx evaluate --data d"));
+    }
+}

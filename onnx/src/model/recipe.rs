@@ -1,0 +1,284 @@
+//! A recipe: everything that decides what a training run makes, as read from `towers/*.toml`.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::split::ItemSet;
+use crate::model::error::Error;
+
+/// How a model is built and trained. The files in `towers/` explain every key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// What the recipe is called.
+    pub name: String,
+    /// Which items take part.
+    pub items: ItemSet,
+    /// How many of the newest events the user tower sees.
+    pub history: usize,
+    /// The network.
+    pub tower: Tower,
+    /// How it is trained.
+    pub training: Training,
+}
+
+/// The network of the user tower.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tower {
+    /// Causal self-attention: [`crate::model::attention`].
+    Attention(Attention),
+    /// The founding document's network: [`crate::model::youtubednn`].
+    YouTubeDnn(YouTubeDnn),
+}
+
+/// Sizes and inputs of the self-attention tower.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attention {
+    /// Width of the vectors.
+    pub dim: usize,
+    /// Layers.
+    pub blocks: usize,
+    /// Heads of each layer; they share the width.
+    pub heads: usize,
+    /// Item features added to the item table.
+    pub item_features: Vec<String>,
+    /// Edges of the buckets of an event's value, ascending.
+    pub value_edges: Vec<f64>,
+    /// Edges of the buckets of the seconds since the previous event, ascending.
+    pub gap_edges: Vec<f64>,
+    /// Share of inputs and branch outputs dropped in training.
+    pub dropout: f32,
+    /// Share of attention weights dropped in training.
+    pub attention_dropout: f32,
+}
+
+/// Sizes and inputs of the YouTubeDNN tower.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct YouTubeDnn {
+    /// Width of embeddings and vectors.
+    pub dim: usize,
+    /// Width of the hidden layer.
+    pub hidden: usize,
+    /// User features with an embedding each; `id` is the user itself.
+    pub user_features: Vec<String>,
+}
+
+/// How a recipe is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// What the softmax runs over.
+    pub loss: Loss,
+    /// Passes over the training part.
+    pub epochs: usize,
+    /// Epochs without a better validation NDCG@10 after which training stops.
+    pub patience: usize,
+    /// Examples (windows or samples) a step.
+    pub batch: usize,
+    /// Highest learning rate.
+    pub rate: f32,
+    /// Steps over which the rate rises; after them it falls by a cosine to 0.
+    pub warmup: usize,
+    /// Adam's decay of the mean of gradients and of their squares.
+    pub betas: [f32; 2],
+    /// Weight decay of matrices that are not embeddings.
+    pub decay: f32,
+    /// The largest norm of a step's gradient.
+    pub clip: f32,
+    /// Parts that a step is cut into, each on a thread of its own.
+    pub shards: usize,
+    /// Seed of everything drawn.
+    pub seed: u64,
+}
+
+/// What the softmax of the loss runs over.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", deny_unknown_fields)]
+pub enum Loss {
+    /// All items but those the user has already watched.
+    Full,
+    /// The positive and as many negatives that the user has not watched.
+    Sampled {
+        /// Negatives for each positive.
+        negatives: usize,
+    },
+}
+
+/// What a caller changes of a recipe.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Overrides {
+    /// Passes over the training part.
+    pub epochs: Option<usize>,
+    /// Seed of everything drawn.
+    pub seed: Option<u64>,
+}
+
+impl Recipe {
+    /// Reads and checks a recipe file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it cannot be read, [`Error::File`] if it is no recipe, [`Error::Recipe`] if its values do not fit.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let recipe: Self = toml::from_str(&text).map_err(Error::file(path))?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// The default tower, which is compiled in.
+    ///
+    /// # Errors
+    /// Never, as long as the tests pass.
+    pub fn default_tower() -> Result<Self, Error> {
+        Self::parse(include_str!("../../towers/default.toml"))
+    }
+
+    /// Parses and checks a recipe.
+    ///
+    /// # Errors
+    /// [`Error::Recipe`] if it is none, or its values do not fit.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let recipe: Self = toml::from_str(text).map_err(|e| Error::Recipe(e.to_string()))?;
+        recipe.check()?;
+        Ok(recipe)
+    }
+
+    /// The recipe with a caller's changes.
+    #[must_use]
+    pub fn overridden(&self, overrides: &Overrides) -> Self {
+        let mut recipe = self.clone();
+        recipe.training.epochs = overrides.epochs.unwrap_or(recipe.training.epochs);
+        recipe.training.seed = overrides.seed.unwrap_or(recipe.training.seed);
+        recipe
+    }
+
+    /// Width of user and item vectors.
+    pub fn dim(&self) -> usize {
+        match &self.tower {
+            Tower::Attention(tower) => tower.dim,
+            Tower::YouTubeDnn(tower) => tower.dim,
+        }
+    }
+
+    /// Item features beside the id.
+    pub fn item_features(&self) -> &[String] {
+        match &self.tower {
+            Tower::Attention(tower) => &tower.item_features,
+            Tower::YouTubeDnn(_) => &[],
+        }
+    }
+
+    /// User features, in the order of the network's input.
+    pub fn user_features(&self) -> &[String] {
+        match &self.tower {
+            Tower::Attention(_) => &[],
+            Tower::YouTubeDnn(tower) => &tower.user_features,
+        }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let training = &self.training;
+        let positive = [
+            ("history", self.history),
+            ("tower.dim", self.dim()),
+            ("training.epochs", training.epochs),
+            ("training.patience", training.patience),
+            ("training.batch", training.batch),
+            ("training.shards", training.shards),
+        ];
+        for (key, value) in positive {
+            if value == 0 {
+                return Err(Error::Recipe(format!("{key} is 0, it must be at least 1")));
+            }
+        }
+        match (&self.tower, training.loss) {
+            (_, Loss::Sampled { negatives: 0 }) => Err(Error::Recipe(
+                "training.loss.sampled.negatives is 0, it must be at least 1".into(),
+            )),
+            (Tower::Attention(_), Loss::Sampled { .. }) => Err(Error::Recipe(
+                "the attention tower is trained with the full softmax only".into(),
+            )),
+            (Tower::Attention(tower), Loss::Full) => tower.check(),
+            (Tower::YouTubeDnn(_), _) => Ok(()),
+        }
+    }
+}
+
+impl Attention {
+    fn check(&self) -> Result<(), Error> {
+        if self.heads == 0 || !self.dim.is_multiple_of(self.heads) {
+            return Err(Error::Recipe(format!(
+                "{} heads do not share a width of {}",
+                self.heads, self.dim
+            )));
+        }
+        for (key, rate) in [
+            ("dropout", self.dropout),
+            ("attention_dropout", self.attention_dropout),
+        ] {
+            if !(0.0..1.0).contains(&rate) {
+                return Err(Error::Recipe(format!(
+                    "tower.attention.{key} is {rate}, it must be in [0, 1)"
+                )));
+            }
+        }
+        for (key, edges) in [
+            ("value_edges", &self.value_edges),
+            ("gap_edges", &self.gap_edges),
+        ] {
+            if !edges.is_sorted_by(|a, b| a < b) {
+                return Err(Error::Recipe(format!(
+                    "tower.attention.{key} do not ascend"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn the_recipes_of_the_repository_parse() {
+        for text in [
+            include_str!("../../towers/default.toml"),
+            include_str!("../../towers/youtubednn-sum.toml"),
+        ] {
+            let recipe = Recipe::parse(text).unwrap();
+            assert_eq!(
+                toml::from_str::<Recipe>(&toml::to_string(&recipe).unwrap()).unwrap(),
+                recipe
+            );
+        }
+    }
+
+    fn refused(from: &str, to: &str, expected: &str) {
+        let text = include_str!("../../towers/default.toml").replacen(from, to, 1);
+        let error = Recipe::parse(&text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        refused("heads = 2", "heads = 2\nheadz = 3", "headz");
+    }
+
+    #[test]
+    fn values_that_do_not_fit_are_refused() {
+        refused(
+            "heads = 2",
+            "heads = 3",
+            "3 heads do not share a width of 64",
+        );
+        refused("batch = 64", "batch = 0", "training.batch is 0");
+        refused("dropout = 0.2", "dropout = 1.0", "dropout is 1");
+    }
+}

@@ -1,0 +1,162 @@
+//! A model in memory and its run directory: recipe, parameters, vocabularies, saved and loaded.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+
+use crate::kernels::bag::Bags;
+use crate::kernels::tape::Tape;
+use crate::model::error::Error;
+use crate::model::recipe::Recipe;
+use crate::model::vocabulary::Vocabulary;
+use crate::model::{Parameters, attention};
+
+/// Both towers and what turns raw features into their inputs.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// How it was made.
+    pub recipe: Recipe,
+    /// Trained values by name.
+    pub parameters: Parameters,
+    /// For each item feature the ids of every item's values, `[items + 2, most values]`, u32, padded with 0; rows as in
+    /// `item.id`.
+    pub catalog: BTreeMap<String, Tensor>,
+    /// Vocabularies by source: `item.id`, `item.F`, `user.F`.
+    pub vocabularies: BTreeMap<String, Vocabulary>,
+}
+
+impl Trained {
+    /// Loads a run directory.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::File`] naming the file that is missing or wrong.
+    pub fn load(run: &Path) -> Result<Self, Error> {
+        let recipe = Recipe::read(&run.join("recipe.toml"))?;
+        let path = run.join("model.safetensors");
+        let tensors =
+            candle_core::safetensors::load(&path, &Device::Cpu).map_err(Error::file(&path))?;
+        let mut model = Self {
+            recipe,
+            parameters: Parameters::new(),
+            catalog: BTreeMap::new(),
+            vocabularies: BTreeMap::new(),
+        };
+        for (name, tensor) in tensors {
+            match name.strip_prefix("catalog.") {
+                Some(feature) => model.catalog.insert(feature.to_owned(), tensor),
+                None => model.parameters.insert(name, tensor),
+            };
+        }
+        for source in sources(&model.recipe) {
+            let vocabulary =
+                Vocabulary::read(&run.join("vocabulary").join(format!("{source}.txt")))?;
+            model.vocabularies.insert(source, vocabulary);
+        }
+        model.check().map_err(Error::file(&path))?;
+        Ok(model)
+    }
+
+    /// Writes recipe, parameters and vocabularies into a run directory; the parameters appear whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::File`] naming the file that could not be written.
+    pub fn save(&self, run: &Path) -> Result<(), Error> {
+        let dir = run.join("vocabulary");
+        fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
+        for (source, vocabulary) in &self.vocabularies {
+            vocabulary.write(&dir.join(format!("{source}.txt")))?;
+        }
+        let path = run.join("recipe.toml");
+        let text = toml::to_string(&self.recipe).map_err(Error::file(&path))?;
+        fs::write(&path, text).map_err(Error::io(&path))?;
+        let catalog = self
+            .catalog
+            .iter()
+            .map(|(feature, ids)| (format!("catalog.{feature}"), ids.clone()));
+        let tensors = self
+            .parameters
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.clone()))
+            .chain(catalog);
+        save_tensors(&tensors.collect(), &run.join("model.safetensors"))
+    }
+
+    /// The vocabulary of the items.
+    pub fn items_vocabulary(&self) -> &Vocabulary {
+        &self.vocabularies["item.id"]
+    }
+
+    /// How many values were trained.
+    pub fn parameter_count(&self) -> usize {
+        self.parameters.values().map(Tensor::elem_count).sum()
+    }
+
+    /// Says what does not fit together.
+    fn check(&self) -> Result<(), String> {
+        let rows = self
+            .parameters
+            .get("item.id")
+            .map_or(0, |table| table.dims()[0]);
+        let lines = self.items_vocabulary().len();
+        if rows != lines {
+            return Err(format!(
+                "item.id has {rows} rows, its vocabulary has {lines} lines"
+            ));
+        }
+        for feature in self.recipe.item_features() {
+            let dims = self.catalog.get(feature).map_or(&[][..], Tensor::dims);
+            if dims.len() != 2 || dims[0] != rows {
+                return Err(format!(
+                    "catalog.{feature} is {dims:?}, item.id has {rows} rows"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The vectors of all items by vocabulary id, `[items + 2, d]`.
+    pub(crate) fn item_table(&self) -> Result<Tensor, Error> {
+        Ok(attention::items(
+            &Tape::off(),
+            &self.parameters,
+            &self.catalog_bags()?,
+        )?)
+    }
+
+    /// The catalog's features as bags, in the recipe's order.
+    pub(crate) fn catalog_bags(&self) -> Result<Vec<(String, Bags)>, Error> {
+        let bags = |feature: &String| -> Result<(String, Bags), Error> {
+            let ids = &self.catalog[feature];
+            Ok((
+                feature.clone(),
+                Bags::padded(ids.flatten_all()?.to_vec1::<u32>()?, ids.dim(1)?),
+            ))
+        };
+        self.recipe.item_features().iter().map(bags).collect()
+    }
+}
+
+/// Writes tensors beside the path, then renames: a reader never sees half a file.
+pub(crate) fn save_tensors(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<(), Error> {
+    let beside = path.with_extension("part");
+    candle_core::safetensors::save(tensors, &beside).map_err(Error::file(&beside))?;
+    fs::rename(&beside, path).map_err(Error::io(path))
+}
+
+/// The sources that a recipe has vocabularies for.
+fn sources(recipe: &Recipe) -> Vec<String> {
+    let items = recipe
+        .item_features()
+        .iter()
+        .map(|feature| format!("item.{feature}"));
+    let users = recipe
+        .user_features()
+        .iter()
+        .map(|feature| format!("user.{feature}"));
+    std::iter::once("item.id".to_owned())
+        .chain(items)
+        .chain(users)
+        .collect()
+}

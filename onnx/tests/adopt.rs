@@ -1,0 +1,114 @@
+//! A stranger's directory is checked, sealed and put in the store; a bad one is refused with what is wrong.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{fs, path::Path};
+
+use encoder::{artifact::Artifact, messages::ModelProto, sample::Sample};
+use generation::store::Store;
+use onnx::{adopt, check};
+use prost::Message as _;
+
+/// A directory as a stranger hands it over: no artifact.json.
+fn foreign() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    Sample::default().write(dir.path()).unwrap();
+    fs::remove_file(dir.path().join("artifact.json")).unwrap();
+    dir
+}
+
+async fn adopt_into_new_store(dir: &Path) -> Result<(String, Artifact), String> {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path().to_str().unwrap()).unwrap();
+    match adopt::adopt(dir, "stranger 1.0", &store, None).await {
+        Ok((space, _)) => {
+            let artifact = Artifact::open(&store.artifact_dir(&space).unwrap()).unwrap();
+            Ok((space, artifact))
+        }
+        Err(cause) => {
+            assert!(store.artifacts().await.unwrap().is_empty());
+            Err(cause.to_string())
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_strangers_directory_is_adopted_and_stays_as_it_was() {
+    let dir = foreign();
+    let (space, artifact) = adopt_into_new_store(dir.path()).await.unwrap();
+    assert_eq!(artifact.space(), space);
+    assert_eq!(artifact.producer(), "stranger 1.0");
+    assert!(!dir.path().join("artifact.json").exists());
+}
+
+#[test]
+fn an_unsealed_directory_cannot_be_served_yet() {
+    let findings = check::check(foreign().path());
+    assert_eq!(findings.len(), 1);
+    assert!(findings[0].contains("artifact.json"), "{findings:?}");
+}
+
+#[test]
+fn a_sound_artifact_has_no_findings() {
+    let dir = tempfile::tempdir().unwrap();
+    Sample::default().write(dir.path()).unwrap();
+    assert_eq!(check::check(dir.path()), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_directory_without_golden_vectors_is_refused() {
+    let dir = foreign();
+    fs::remove_dir_all(dir.path().join("golden")).unwrap();
+    let refusal = adopt_into_new_store(dir.path()).await.unwrap_err();
+    assert!(refusal.contains("golden/raw.jsonl"), "{refusal}");
+}
+
+#[tokio::test]
+async fn all_that_is_wrong_with_a_signature_is_said_at_once() {
+    let dir = foreign();
+    let path = dir.path().join("signature.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let wrong = text
+        .replace("\"dim\": 8", "\"dim\": 0")
+        .replace("\"interests\": 1", "\"interests\": 99");
+    fs::write(&path, wrong).unwrap();
+    let refusal = adopt_into_new_store(dir.path()).await.unwrap_err();
+    assert!(
+        refusal.contains("signature.json: dim is 0")
+            && refusal.contains("signature.json: interests is 99"),
+        "{refusal}"
+    );
+}
+
+#[tokio::test]
+async fn a_table_shorter_than_its_vocabulary_is_found() {
+    let dir = foreign();
+    let path = dir.path().join("vocabulary/item.id.txt");
+    let mut lines = fs::read_to_string(&path).unwrap();
+    lines.push_str("777\n");
+    fs::write(&path, lines).unwrap();
+    let refusal = adopt_into_new_store(dir.path()).await.unwrap_err();
+    assert!(
+        refusal.contains("the 21 items of the vocabulary: item_tower.onnx"),
+        "{refusal}"
+    );
+    assert!(refusal.contains("histories of all 21 items"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_model_that_gives_no_number_for_an_empty_history_is_found() {
+    let dir = foreign();
+    let path = dir.path().join("user_tower.onnx");
+    let mut model = ModelProto::decode(fs::read(&path).unwrap().as_slice()).unwrap();
+    let graph = model.graph.as_mut().unwrap();
+    // The log of a row of zeros is minus infinity.
+    graph.node[2].input = vec!["logged".to_owned(), "bias".to_owned()];
+    let mut log = graph.node[2].clone();
+    log.op_type = "Log".to_owned();
+    log.input = vec!["sum".to_owned()];
+    log.output = vec!["logged".to_owned()];
+    graph.node.insert(2, log);
+    fs::write(&path, model.encode_to_vec()).unwrap();
+    let refusal = adopt_into_new_store(dir.path()).await.unwrap_err();
+    assert!(refusal.contains("an empty history at batch 1"), "{refusal}");
+    assert!(refusal.contains("not a finite number"), "{refusal}");
+}

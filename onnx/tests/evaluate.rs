@@ -1,0 +1,203 @@
+//! Evaluation over a true artifact: what ONNX Runtime and the ranking give is what can be told in advance.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use encoder::{
+    artifact::Artifact,
+    features::{CatalogItem, Event, User},
+    sample::Sample,
+};
+use onnx::{
+    dataset::{
+        Dataset, EventRecord, UserRecord,
+        bad_lines::BadLines,
+        split::{ItemSet, Split},
+    },
+    evaluate::{self, Error, Options},
+};
+
+/// 30 users with 6 events each, on items `first..first + 20`; item `first` has one event only.
+fn dataset(first: u64) -> Dataset {
+    let item = |id| CatalogItem {
+        id,
+        title: format!("Item {id}"),
+        ..Default::default()
+    };
+    let user = |id: u32| UserRecord {
+        id: id.to_string(),
+        features: Default::default(),
+    };
+    let mut events = Vec::new();
+    for user in 0..30_u32 {
+        for step in 0..6_u32 {
+            let rare = user == 0 && step == 5;
+            events.push(EventRecord {
+                user,
+                item: if rare {
+                    0
+                } else {
+                    1 + (user * 7 + step * step + step) % 19
+                },
+                kind: 0,
+                value: 4.0,
+                time: i64::from(step),
+                event_id: events.len() as u64,
+            });
+        }
+    }
+    Dataset::new(
+        "twenty",
+        (0..30).map(user).collect(),
+        (first..first + 20).map(item).collect(),
+        vec!["rating".into()],
+        events,
+        BadLines::default(),
+    )
+}
+
+/// Share of users whose last event is among the first 10, seen items excluded, by the sample's own vectors.
+fn hit_rate(sample: &Sample, dataset: &Dataset, set: ItemSet) -> f64 {
+    let split = Split::new(dataset, set);
+    let id = |dense: u32| dataset.items[split.items[dense as usize] as usize].id;
+    let is_hit = |sequence: &&onnx::dataset::split::Sequence| {
+        let (&target, history) = sequence.items.split_last().unwrap();
+        let event = |&item: &u32| Event {
+            item: id(item),
+            kind: String::new(),
+            value: 0.0,
+            time: 0,
+        };
+        let user = sample.user(&User {
+            history: history.iter().map(event).collect(),
+            ..Default::default()
+        });
+        let score = |dense: u32| -> f32 {
+            sample
+                .row(id(dense))
+                .iter()
+                .zip(&user)
+                .map(|(a, b)| a * b)
+                .sum()
+        };
+        let others =
+            (0..split.items.len() as u32).filter(|item| *item != target && !history.contains(item));
+        !history.contains(&target)
+            && sample.items.contains(&id(target))
+            && others
+                .filter(|&item| sample.items.contains(&id(item)) && score(item) >= score(target))
+                .count()
+                < 10
+    };
+    split.users.iter().filter(is_hit).count() as f64 / split.users.len() as f64
+}
+
+#[test]
+fn figures_are_those_of_the_artifact_s_vectors() {
+    let dir = tempfile::tempdir().unwrap();
+    let sample = Sample::default();
+    let space = sample.write(dir.path()).unwrap();
+    let dataset = dataset(1);
+    let evaluation = evaluate::evaluate(dir.path(), &dataset, &Options::default()).unwrap();
+    assert_eq!(evaluation.space, space);
+    for (set, candidates) in [(ItemSet::S, 19), (ItemSet::R, 20)] {
+        let row = evaluation.row("artifact", set, true).unwrap();
+        assert_eq!(
+            (row.candidates, row.unknown, row.figures.users),
+            (candidates, 0, 30)
+        );
+        assert!(
+            (row.figures.hr_10 - hit_rate(&sample, &dataset, set)).abs() < 1e-9,
+            "{row:?}"
+        );
+    }
+    // An index of 19 rows that is asked for all of them finds all of them.
+    assert_eq!(evaluation.ann.unwrap().recall_100, 1.0);
+}
+
+#[test]
+fn an_item_that_the_model_does_not_know_is_a_miss() {
+    let dir = tempfile::tempdir().unwrap();
+    let sample = Sample {
+        items: (2..=20).collect(),
+        ..Sample::default()
+    };
+    sample.write(dir.path()).unwrap();
+    let dataset = dataset(1);
+    let evaluation = evaluate::evaluate(dir.path(), &dataset, &Options::default()).unwrap();
+    assert_eq!(
+        evaluation
+            .row("artifact", ItemSet::S, true)
+            .unwrap()
+            .unknown,
+        0
+    );
+    let row = evaluation.row("artifact", ItemSet::R, true).unwrap();
+    assert_eq!(row.unknown, 1);
+    assert!(
+        (row.figures.hr_10 - hit_rate(&sample, &dataset, ItemSet::R)).abs() < 1e-9,
+        "{row:?}"
+    );
+    assert!(
+        evaluation
+            .to_string()
+            .contains("1 of these items are unknown to the model")
+    );
+}
+
+#[test]
+fn an_artifact_of_another_dataset_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    Sample::default().write(dir.path()).unwrap();
+    let error = evaluate::evaluate(dir.path(), &dataset(100), &Options::default()).unwrap_err();
+    assert!(matches!(error, Error::Foreign { items: 19, .. }), "{error}");
+}
+
+#[test]
+fn the_report_is_listed_and_leaves_the_space_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let space = Sample::default().write(dir.path()).unwrap();
+    let evaluation = evaluate::evaluate(dir.path(), &dataset(1), &Options::default()).unwrap();
+    evaluate::report(&evaluation, dir.path()).unwrap();
+    let artifact = Artifact::open(dir.path()).unwrap();
+    assert_eq!(artifact.space(), space);
+    assert_eq!(
+        artifact.report().unwrap()["hr@10"],
+        evaluation.rows[0].figures.hr_10
+    );
+    // And once more over a directory that has one already.
+    evaluate::report(&evaluation, dir.path()).unwrap();
+}
+
+#[test]
+fn the_json_names_the_headline_s_figures() {
+    let dir = tempfile::tempdir().unwrap();
+    Sample::default().write(dir.path()).unwrap();
+    let evaluation = evaluate::evaluate(dir.path(), &dataset(1), &Options::default()).unwrap();
+    let json = evaluation.to_json();
+    for key in [
+        "hr@10",
+        "ndcg@10",
+        "hr@50",
+        "hr@100",
+        "hr@200",
+        "mrr",
+        "coverage",
+        "ann_recall@100",
+        "parameters",
+        "users",
+        "candidates",
+        "popularity_hr@10",
+        "transitions_hr@10",
+    ] {
+        assert!(json[key].is_number(), "{key}: {json:#}");
+    }
+    assert_eq!(json["item_set"], "S");
+    assert_eq!(json["seen_excluded"], true);
+    assert_eq!(json["rows"].as_array().unwrap().len(), 12);
+    // The table of 20 known items, the unknown and the padding stands in both towers, and counts once.
+    assert!(
+        (22 * 8..22 * 8 + 16).contains(&json["parameters"].as_u64().unwrap()),
+        "{}",
+        json["parameters"]
+    );
+}

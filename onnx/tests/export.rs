@@ -1,0 +1,146 @@
+//! Every recipe's towers leave the trainer as an artifact that gives the same vectors.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use encoder::{
+    artifact::Artifact,
+    features::{Event, Item, User},
+    session::{ItemEncoder, UserEncoder},
+};
+use generation::store::Store;
+use onnx::{
+    check,
+    dataset::{Dataset, generator, split::Split},
+    export,
+    model::{recipe::Recipe, trained::Trained},
+};
+
+fn dataset() -> Dataset {
+    generator::generate(&generator::Options {
+        seed: 3,
+        users: 60,
+        items: 120,
+        events: 4_000,
+    })
+}
+
+/// A model with first values, which is as good as a trained one to compare two ways of computing it.
+fn model(recipe: &str, dataset: &Dataset) -> Trained {
+    let recipe = Recipe::parse(recipe).unwrap();
+    Trained::new(&recipe, dataset, &Split::new(dataset, recipe.items)).unwrap()
+}
+
+const DEFAULT: &str = include_str!("../towers/default.toml");
+const YOUTUBEDNN: &str = include_str!("../towers/youtubednn-sum.toml");
+
+fn users(dataset: &Dataset) -> Vec<User> {
+    let history = |user: u32| {
+        let events = dataset.events.iter().filter(|event| event.user == user);
+        let event = |event: &onnx::dataset::EventRecord| Event {
+            item: dataset.items[event.item as usize].id,
+            kind: "rating".to_owned(),
+            value: event.value,
+            time: event.time,
+        };
+        let mut history: Vec<Event> = events.map(event).collect();
+        history.sort_by_key(|event| event.time);
+        history
+    };
+    let user = |(at, record): (u32, &onnx::dataset::UserRecord)| User {
+        id: record.id.clone(),
+        features: record.features.clone(),
+        history: history(at),
+    };
+    (0..).zip(&dataset.users).map(user).collect()
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max)
+}
+
+fn check_parity(recipe: &str) {
+    let dataset = dataset();
+    let trained = model(recipe, &dataset);
+    let run = tempfile::tempdir().unwrap();
+    trained.save(run.path()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let exported = export::export(run.path(), dir.path()).unwrap();
+    assert!(
+        exported.parity.user < 1e-4 && exported.parity.item < 1e-4,
+        "{exported}"
+    );
+
+    let artifact = Artifact::open(dir.path()).unwrap();
+    assert_eq!(artifact.space(), exported.space);
+    let users = users(&dataset);
+    let found = UserEncoder::open(&artifact, 1)
+        .unwrap()
+        .encode(&users)
+        .unwrap();
+    let expected = trained.embed_users(&users).unwrap();
+    assert!(largest_difference(&found.values, &expected.values) < 1e-4);
+    let items: Vec<Item> = dataset.items.iter().map(Item::from).collect();
+    let found = ItemEncoder::open(&artifact, 1)
+        .unwrap()
+        .encode(&items)
+        .unwrap();
+    let expected = trained.embed_items(&items).unwrap();
+    assert!(largest_difference(&found.values, &expected.values) < 1e-4);
+}
+
+#[test]
+fn the_default_tower_is_the_same_in_onnx_runtime() {
+    check_parity(DEFAULT);
+}
+
+#[test]
+fn the_youtubednn_tower_is_the_same_in_onnx_runtime() {
+    check_parity(YOUTUBEDNN);
+}
+
+#[tokio::test]
+async fn an_export_puts_one_artifact_in_the_store_that_can_be_served() {
+    let dataset = dataset();
+    let run = tempfile::tempdir().unwrap();
+    model(DEFAULT, &dataset).save(run.path()).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path().to_str().unwrap()).unwrap();
+
+    let (exported, evaluation) = export::publish(run.path(), &store, Some(&dataset))
+        .await
+        .unwrap();
+    let dir = store.artifact_dir(&exported.space).unwrap();
+    assert_eq!(check::check(&dir), [""; 0]);
+    assert_eq!(
+        store.artifacts().await.unwrap(),
+        std::slice::from_ref(&exported.space)
+    );
+    let report = Artifact::open(&dir).unwrap().report().cloned().unwrap();
+    assert_eq!(report["space"], exported.space.as_str());
+    assert_eq!(
+        report["rows"].as_array().unwrap().len(),
+        evaluation.unwrap().rows.len()
+    );
+
+    let (again, _) = export::publish(run.path(), &store, None).await.unwrap();
+    assert_eq!(again.space, exported.space);
+}
+
+#[test]
+fn a_directory_that_holds_something_else_is_left_alone() {
+    let run = tempfile::tempdir().unwrap();
+    model(YOUTUBEDNN, &dataset()).save(run.path()).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("thesis.tex"), "years of work").unwrap();
+    let refusal = export::export(run.path(), dir.path())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refusal.contains("neither empty nor an artifact"),
+        "{refusal}"
+    );
+    assert!(dir.path().join("thesis.tex").exists());
+}
