@@ -1,1 +1,95 @@
 //! Embeds items from a named artifact, and serves shards of a generation.
+//!
+//! Top floor of the house, over `service`, `encoder`, `index` and `generation`. Embedding needs no
+//! generation and is healthy at once; searching and reading the catalog wait for the first that
+//! CURRENT names. Both have permits of their own, so a re-index cannot starve recall.
+//!
+//! The way of a search: `grpc/search` -> `search` -> `shards` -> `index::shard`. The way of an
+//! embedding: `grpc/item_tower` -> `models` -> `encoder`. Beside them `shards` follows CURRENT.
+
+use std::{sync::Arc, thread};
+
+use generation::store::Store;
+use service::{blocking::Blocking, drain::Shutdown, health::Health, server};
+use tokio::net::TcpListener;
+
+use crate::{config::Config, models::Models, shards::Shards};
+
+mod catalog;
+pub mod config;
+mod error;
+mod grpc;
+mod models;
+mod search;
+mod shards;
+
+/// Serves on `listener` until `shutdown`.
+///
+/// # Errors
+/// If ONNX Runtime or the store cannot be opened, or serving fails.
+pub async fn serve(
+    config: Config,
+    listener: TcpListener,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    onnxruntime(&config)?;
+    let store = Store::open(&config.store)?;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let sessions = match config.models.sessions {
+        0 => cores,
+        sessions => sessions,
+    };
+    let embedding = Blocking::new(sessions);
+    let searching = Blocking::new(cores);
+    let opening = Blocking::new(1);
+
+    let models = Arc::new(Models::new(
+        store.clone(),
+        config.models.keep,
+        sessions,
+        opening.clone(),
+    ));
+    let shards = Arc::new(Shards::new(store, &config, opening));
+    let health = Health::new(&[grpc::AT_ONCE, grpc::WAITING].concat());
+    grpc::AT_ONCE.iter().for_each(|name| health.set(name, true));
+    let following = tokio::spawn(follow(
+        Arc::clone(&shards),
+        health.clone(),
+        shutdown.clone(),
+    ));
+
+    let bytes = config.server.max_message_bytes;
+    let routes = grpc::routes(models, &shards, embedding, &searching, bytes);
+    let descriptors = &[proto::DESCRIPTORS];
+    server::serve(
+        listener,
+        &config.server,
+        routes,
+        descriptors,
+        health,
+        shutdown,
+    )
+    .await?;
+    following.await?;
+    Ok(())
+}
+
+/// Opens ONNX Runtime where the config says, or where it usually is.
+fn onnxruntime(config: &Config) -> Result<(), encoder::error::Error> {
+    let library = &config.onnxruntime.library;
+    if library.as_os_str().is_empty() {
+        encoder::session::init(&encoder::session::library()?)
+    } else {
+        encoder::session::init(library)
+    }
+}
+
+/// Follows CURRENT and tells the health of what answers from it.
+async fn follow(shards: Arc<Shards>, health: Health, shutdown: Shutdown) {
+    let tell = |healthy| {
+        grpc::WAITING
+            .iter()
+            .for_each(|name| health.set(name, healthy))
+    };
+    shards.follow(tell, shutdown).await;
+}

@@ -1,1 +1,84 @@
-//! Embeds users: event store, models, micro-batcher, inference.
+//! Embeds users: keeps what they did and who they are, and turns it into vectors.
+//!
+//! Top floor of the house, beside the other servers. A call comes in at `grpc`, whose `read` turns
+//! it into words of the house and whose `write` turns the answer back. `members` says whether this
+//! server owns the user; `history` is what is stored, `redb_store` where; `user` is what a model sees
+//! of it; `models` holds the user models of the generations that CURRENT names, and `batcher` runs
+//! them. [`import`] is the client that loads a dataset.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use generation::store::Store;
+use service::{blocking::Blocking, drain::Shutdown, health::Health, server};
+use tokio::net::TcpListener;
+
+use crate::{
+    config::Config, grpc::Tower, members::Ownership, models::Models, redb_store::RedbStore,
+};
+
+pub mod config;
+pub mod import;
+
+mod batcher;
+mod error;
+mod grpc;
+mod history;
+mod members;
+mod models;
+mod redb_store;
+mod user;
+
+/// Serves `config` on `listener` until `shutdown`.
+///
+/// `EventService` serves once the history is open, `UserTowerService` once a generation's model is
+/// loaded.
+///
+/// # Errors
+/// If ONNX Runtime, the store or the history cannot be opened, or the server fails.
+pub async fn serve(
+    config: Config,
+    listener: TcpListener,
+    shutdown: Shutdown,
+) -> anyhow::Result<()> {
+    encoder::session::init(&config.library()?)?;
+    let store = Store::open(&config.store)?;
+    let ownership = Arc::new(Ownership::open(&store, &config.member).await?);
+    let history = Arc::new(RedbStore::open(&config.history).context("the history")?);
+    let models = Arc::new(Models::new(
+        store.clone(),
+        &config,
+        Blocking::new(config.models.sessions),
+    ));
+    let health = Health::new(&[grpc::EVENTS, grpc::USERS, grpc::GENERATIONS]);
+    health.set(grpc::GENERATIONS, true);
+
+    let tower = Tower::new(ownership.clone(), history.clone(), models.clone(), &config);
+    let routes = tower.routes(config.server.max_message_bytes);
+    let refresh = config.models.refresh;
+    let says = |service| {
+        let health = health.clone();
+        move |serves| health.set(service, serves)
+    };
+    // They end with the server: each either waits for `shutdown` or is dropped beside it.
+    let background = async {
+        tokio::join!(
+            models.follow(says(grpc::USERS)),
+            ownership.follow(&store, refresh),
+            history.follow(says(grpc::EVENTS)),
+        )
+    };
+    let descriptors = [proto::DESCRIPTORS];
+    let serving = server::serve(
+        listener,
+        &config.server,
+        routes,
+        &descriptors,
+        health.clone(),
+        shutdown,
+    );
+    tokio::select! {
+        served = serving => served,
+        _ = background => anyhow::bail!("the followers of the store ended"),
+    }
+}

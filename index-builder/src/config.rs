@@ -1,0 +1,161 @@
+//! What the builder can be told; every setting is in `config.toml` with its default.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use service::{config, telemetry::TelemetryConfig};
+
+use crate::error::Error;
+
+/// The complete, commented defaults.
+pub const DEFAULTS: &str = include_str!("../config.toml");
+
+/// The most items that one message may carry.
+const CHUNK_LIMIT: usize = 1_024;
+
+/// The settings of one run.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The store to take the artifact from and publish into.
+    pub store: String,
+    /// The catalog, `items.jsonl`.
+    pub catalog: PathBuf,
+    /// The artifact's embedding space; empty takes the only one of the store.
+    pub artifact: String,
+    /// The address of the item tower that embeds.
+    pub item_tower: String,
+    /// How many shards to make.
+    pub shards: u32,
+    /// What the catalog may be like.
+    pub catalog_checks: CatalogChecks,
+    /// How items are embedded.
+    pub embed: EmbedConfig,
+    /// How graphs are built.
+    pub hnsw: HnswConfig,
+    /// What is measured before anything is published.
+    pub verify: VerifyConfig,
+    /// Logs.
+    pub telemetry: TelemetryConfig,
+}
+
+/// What the catalog may be like.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogChecks {
+    /// The share of lines that may be unreadable.
+    pub bad_lines: f64,
+}
+
+/// How items are embedded.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmbedConfig {
+    /// Items a message.
+    pub chunk: usize,
+    /// How long the item tower may take over all of it.
+    #[serde(with = "humantime_serde")]
+    pub deadline: Duration,
+}
+
+/// How graphs are built.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct HnswConfig {
+    /// Neighbours a node.
+    pub connectivity: usize,
+    /// Candidates looked at while a node is added.
+    pub expansion_add: usize,
+    /// Candidates looked at while searching.
+    pub expansion_search: usize,
+}
+
+/// What is measured before anything is published.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerifyConfig {
+    /// The least recall@100 of each shard's graph against its exact scan.
+    pub ann_recall_floor: f64,
+    /// How many queries a shard measure it.
+    pub sample: usize,
+    /// The least HR@10 of the artifact's report; 0 takes artifacts without one.
+    pub hr_floor: f64,
+    /// Seeds the sample.
+    pub seed: u64,
+}
+
+impl Config {
+    /// The defaults, for programs that change what they need.
+    ///
+    /// # Errors
+    /// Never, as long as `config.toml` and these types agree.
+    pub fn defaults() -> Result<Self, Error> {
+        Ok(config::parse(DEFAULTS).map_err(Box::new)?)
+    }
+
+    /// Checks every setting that has bounds.
+    ///
+    /// # Errors
+    /// [`Error::Config`] names the first setting out of its bounds.
+    pub fn validate(&self) -> Result<(), Error> {
+        let share = |value: f64| (0.0..=1.0).contains(&value);
+        let rules = [
+            ("store", !self.store.is_empty(), "must not be empty"),
+            ("shards", self.shards > 0, "must be at least 1"),
+            (
+                "catalog_checks.bad_lines",
+                share(self.catalog_checks.bad_lines),
+                "must be between 0 and 1",
+            ),
+            (
+                "embed.chunk",
+                (1..=CHUNK_LIMIT).contains(&self.embed.chunk),
+                "must be between 1 and 1024",
+            ),
+            (
+                "hnsw.connectivity",
+                self.hnsw.connectivity >= 2,
+                "must be at least 2",
+            ),
+            (
+                "verify.ann_recall_floor",
+                share(self.verify.ann_recall_floor),
+                "must be between 0 and 1",
+            ),
+            (
+                "verify.sample",
+                self.verify.sample > 0,
+                "must be at least 1",
+            ),
+            (
+                "verify.hr_floor",
+                share(self.verify.hr_floor),
+                "must be between 0 and 1",
+            ),
+        ];
+        match rules.into_iter().find(|(_, holds, _)| !holds) {
+            None => Ok(()),
+            Some((setting, _, rule)) => Err(Error::Config { setting, rule }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_complete_and_valid() {
+        Config::defaults().unwrap().validate().unwrap();
+    }
+
+    #[test]
+    fn a_setting_out_of_its_bounds_is_named() {
+        let mut config = Config::defaults().unwrap();
+        config.embed.chunk = CHUNK_LIMIT + 1;
+        let cause = config.validate().unwrap_err().to_string();
+        assert_eq!(cause, "embed.chunk must be between 1 and 1024");
+    }
+}

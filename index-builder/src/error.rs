@@ -1,0 +1,191 @@
+//! Why nothing was published.
+
+use std::{io, path::PathBuf};
+
+/// Why a run stopped; the store's CURRENT is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The settings cannot be read.
+    #[error(transparent)]
+    Settings(#[from] Box<service::config::Error>),
+    /// A setting is out of its bounds.
+    #[error("{setting} {rule}")]
+    Config {
+        /// The setting's path.
+        setting: &'static str,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// The artifact to embed with is not named, and the store does not have exactly one.
+    #[error("`artifact` names none and the store has {}: {}", .found.len(), .found.join(", "))]
+    Artifact {
+        /// The spaces of the store's artifacts.
+        found: Vec<String>,
+    },
+    /// The catalog cannot be read.
+    #[error("{}: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Two lines of the catalog have one id, given or made of their keys.
+    #[error("{}: lines {first} and {second} both have item id {id}", .path.display())]
+    Duplicate {
+        /// The file.
+        path: PathBuf,
+        /// The id.
+        id: u64,
+        /// The earlier line, from 1.
+        first: u64,
+        /// The later line, from 1.
+        second: u64,
+    },
+    /// Too many lines of the catalog hold no item.
+    #[error("{}: {bad} of {lines} lines hold no item, at most a share of {limit} may", .path.display())]
+    BadLines {
+        /// The file.
+        path: PathBuf,
+        /// Lines that hold no item.
+        bad: u64,
+        /// Lines that hold anything.
+        lines: u64,
+        /// The share allowed.
+        limit: f64,
+    },
+    /// No item of the catalog can be indexed.
+    #[error("nothing to index: the artifact knows none of the catalog's {unknown} items")]
+    Empty {
+        /// Items that the artifact does not know.
+        unknown: u64,
+    },
+    /// The item tower's address is not one.
+    #[error("item_tower {0:?} is not an address like http://127.0.0.1:50052")]
+    Address(String),
+    /// The item tower cannot be reached.
+    #[error("item tower {address} cannot be reached: {source}")]
+    Connect {
+        /// Its address.
+        address: String,
+        /// Why.
+        source: tonic::transport::Error,
+    },
+    /// The item tower refused to embed.
+    #[error("item tower {address} refused to embed: {} ({:?})", .status.message(), .status.code())]
+    Embed {
+        /// Its address.
+        address: String,
+        /// Its answer.
+        status: Box<tonic::Status>,
+    },
+    /// The item tower sent an answer more than it was asked.
+    #[error("the item tower answered a chunk that it was not sent")]
+    Unasked,
+    /// The item tower left items without an answer.
+    #[error("the item tower was asked for {asked} items and answered {answered}")]
+    Unanswered {
+        /// Items read from the catalog.
+        asked: u64,
+        /// Items whose vectors came.
+        answered: usize,
+    },
+    /// Vectors of another space came back.
+    #[error("asked for vectors of space {asked}, got space {found:?}")]
+    Space {
+        /// The artifact's space.
+        asked: String,
+        /// The answer's space.
+        found: String,
+    },
+    /// An answer has not one vector an item.
+    #[error(
+        "{items} items of dimension {dim} came back as {found_values} values of dimension {found_dim}"
+    )]
+    AnswerShape {
+        /// Items asked.
+        items: usize,
+        /// The artifact's dimension.
+        dim: usize,
+        /// The answer's dimension.
+        found_dim: usize,
+        /// Values in the answer.
+        found_values: usize,
+    },
+    /// An item's vector cannot be compared with anything.
+    #[error("the vector of item {id} is zero or not finite")]
+    Vector {
+        /// The item.
+        id: u64,
+    },
+    /// Too few items for so many shards.
+    #[error("shard {shard} of {shards} would hold none of the {items} items, use fewer shards")]
+    EmptyShard {
+        /// The shard.
+        shard: u32,
+        /// Shards asked for.
+        shards: u32,
+        /// Items to spread.
+        items: usize,
+    },
+    /// The artifact has no report that shows the figure asked for.
+    #[error(
+        "artifact {space} has no report with hr@10, verify.hr_floor asks for {floor} (0 takes it as it is)"
+    )]
+    NoReport {
+        /// The artifact's space.
+        space: String,
+        /// The floor.
+        floor: f64,
+    },
+    /// The artifact recommends too badly.
+    #[error("artifact {space} has hr@10 {found}, verify.hr_floor asks for {floor}")]
+    HitRate {
+        /// The artifact's space.
+        space: String,
+        /// HR@10 in its report.
+        found: f64,
+        /// The floor.
+        floor: f64,
+    },
+    /// A shard's graph misses too much.
+    #[error("shard {shard} has ANN recall@{k} {found}, verify.ann_recall_floor asks for {floor}")]
+    AnnRecall {
+        /// The shard.
+        shard: u32,
+        /// How many neighbours were compared.
+        k: usize,
+        /// The recall measured.
+        found: f64,
+        /// The floor.
+        floor: f64,
+    },
+    /// A thread of the run did not finish.
+    #[error("a thread of the run did not finish: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    /// A file of the generation cannot be written.
+    #[error("{}: {source}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// An item cannot be written as JSON.
+    #[error("item {id} cannot be written as JSON: {source}")]
+    Json {
+        /// The item.
+        id: u64,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The artifact cannot be opened.
+    #[error(transparent)]
+    Encoder(#[from] encoder::error::Error),
+    /// A shard cannot be built or searched.
+    #[error(transparent)]
+    Index(#[from] index::error::Error),
+    /// The store failed, or somebody else published meanwhile.
+    #[error(transparent)]
+    Store(#[from] generation::error::Error),
+}

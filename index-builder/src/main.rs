@@ -1,0 +1,8 @@
+//! Runs the batch re-index job.
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> anyhow::Result<()> {
+    index_builder::cli::run()
+}

@@ -1,0 +1,97 @@
+//! Reads the catalog on a thread of its own, a few chunks ahead of who embeds it.
+
+use std::{mem, path::PathBuf, sync::Arc};
+
+use encoder::{artifact::Artifact, features::CatalogItem};
+use tokio::{
+    sync::mpsc,
+    task::{self, JoinHandle},
+};
+
+use crate::{
+    catalog::{Catalog, Counts},
+    config::Config,
+    error::Error,
+};
+
+/// A catalog that is being read.
+pub(crate) struct ReadAhead {
+    /// Chunks of items that the artifact knows, in the order of the catalog.
+    pub(crate) chunks: mpsc::Receiver<Vec<CatalogItem>>,
+    /// Ends after the last chunk, or when nobody takes chunks any more.
+    pub(crate) done: JoinHandle<Result<Read, Error>>,
+}
+
+/// What was read.
+#[derive(Default)]
+pub(crate) struct Read {
+    /// Items that the artifact knows.
+    pub(crate) known: u64,
+    /// Items that it does not; they are in no chunk.
+    pub(crate) unknown: u64,
+    /// What the lines were.
+    pub(crate) counts: Counts,
+}
+
+/// What the thread works with.
+struct Reader {
+    catalog: Catalog,
+    path: PathBuf,
+    artifact: Arc<Artifact>,
+    chunk: usize,
+    bad_lines: f64,
+    sender: mpsc::Sender<Vec<CatalogItem>>,
+}
+
+impl ReadAhead {
+    /// Begins to read, at most `ahead` chunks more than are taken.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if the catalog cannot be opened.
+    pub(crate) fn begin(
+        config: &Config,
+        artifact: Arc<Artifact>,
+        ahead: usize,
+    ) -> Result<Self, Error> {
+        let (sender, chunks) = mpsc::channel(ahead);
+        let reader = Reader {
+            catalog: Catalog::open(&config.catalog)?,
+            path: config.catalog.clone(),
+            artifact,
+            chunk: config.embed.chunk,
+            bad_lines: config.catalog_checks.bad_lines,
+            sender,
+        };
+        Ok(Self {
+            chunks,
+            done: task::spawn_blocking(move || reader.read()),
+        })
+    }
+}
+
+impl Reader {
+    fn read(mut self) -> Result<Read, Error> {
+        let mut read = Read::default();
+        let mut chunk = Vec::with_capacity(self.chunk);
+        while let Some(item) = self.catalog.next()? {
+            if !self.artifact.knows_item(item.id) {
+                read.unknown += 1;
+                continue;
+            }
+            read.known += 1;
+            chunk.push(item);
+            if chunk.len() == self.chunk
+                && self.sender.blocking_send(mem::take(&mut chunk)).is_err()
+            {
+                break;
+            }
+        }
+        if !chunk.is_empty() {
+            // Nobody takes it if the embedding failed, which is told elsewhere.
+            let _ = self.sender.blocking_send(chunk);
+        }
+        read.counts = self.catalog.counts();
+        read.counts.check(&self.path, self.bad_lines)?;
+        Ok(read)
+    }
+}

@@ -1,0 +1,63 @@
+//! What a run did, for people and for programs.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What a run did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// The generation published; CURRENT names it.
+    pub generation: String,
+    /// Its embedding space.
+    pub space: String,
+    /// Items in it.
+    pub items: u64,
+    /// Items of the catalog that the artifact does not know; left out.
+    pub unknown_items: u64,
+    /// Lines of the catalog that hold no item; left out.
+    pub bad_lines: u64,
+    /// Shards.
+    pub shards: usize,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// The share of the true nearest 100 that the graphs find, over all shards.
+    #[serde(rename = "ann_recall@100")]
+    pub ann_recall: f64,
+    /// HR@10 of the artifact's report, if it has one.
+    #[serde(rename = "hr@10")]
+    pub hit_rate: Option<f64>,
+    /// How long it took.
+    pub seconds: f64,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            generation,
+            space,
+            items,
+            shards,
+            unknown_items,
+            bad_lines,
+            ..
+        } = self;
+        writeln!(f, "generation      {generation}")?;
+        writeln!(f, "space           {space}")?;
+        writeln!(f, "items           {items} in {shards} shards")?;
+        writeln!(
+            f,
+            "left out        {unknown_items} unknown, {bad_lines} bad lines"
+        )?;
+        writeln!(f, "ann recall@100  {:.4}", self.ann_recall)?;
+        if let Some(hit_rate) = self.hit_rate {
+            writeln!(f, "hr@10           {hit_rate:.4}")?;
+        }
+        writeln!(
+            f,
+            "size            {:.1} MiB",
+            self.bytes as f64 / f64::from(1 << 20)
+        )?;
+        write!(f, "took            {:.1} s", self.seconds)
+    }
+}

@@ -1,0 +1,145 @@
+//! What an item tower can be told; every setting is in `config.toml` with its default.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use service::{
+    Settings,
+    config::{self, ServerConfig, check},
+    telemetry::TelemetryConfig,
+};
+
+/// The complete, commented defaults.
+pub const DEFAULTS: &str = include_str!("../config.toml");
+
+/// The settings of one item tower.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The store that artifacts and generations are in.
+    pub store: String,
+    /// This server's name among `members`.
+    pub member: String,
+    /// All item towers, in an order that never differs between them.
+    pub members: Vec<String>,
+    /// How many members hold a copy of each shard.
+    pub replicas: usize,
+    /// Listening and limits.
+    pub server: ServerConfig,
+    /// Logs.
+    pub telemetry: TelemetryConfig,
+    /// Where ONNX Runtime is.
+    pub onnxruntime: OnnxRuntimeConfig,
+    /// Artifacts held.
+    pub models: ModelsConfig,
+    /// Shards held.
+    pub shards: ShardsConfig,
+}
+
+/// Where ONNX Runtime is.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnnxRuntimeConfig {
+    /// The library; empty means `ORT_DYLIB_PATH`, else `.ort/` of the checkout.
+    pub library: PathBuf,
+}
+
+/// How artifacts are held.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelsConfig {
+    /// How many stay loaded.
+    pub keep: usize,
+    /// Sessions a model; 0 means one a core.
+    pub sessions: usize,
+}
+
+/// How generations are held.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ShardsConfig {
+    /// How often CURRENT is read.
+    #[serde(with = "humantime_serde")]
+    pub refresh: Duration,
+    /// How long a generation stays held after CURRENT stopped naming it.
+    #[serde(with = "humantime_serde")]
+    pub linger: Duration,
+    /// Shards with fewer items are scanned whole.
+    pub exact_below: usize,
+}
+
+impl Settings for Config {
+    fn server(&self) -> &ServerConfig {
+        &self.server
+    }
+
+    fn telemetry(&self) -> &TelemetryConfig {
+        &self.telemetry
+    }
+
+    fn validate(&self) -> Result<(), config::Error> {
+        check("store", !self.store.is_empty(), "must not be empty")?;
+        check(
+            "member",
+            self.members.contains(&self.member),
+            "must be one of `members`",
+        )?;
+        let distinct: std::collections::BTreeSet<_> = self.members.iter().collect();
+        check(
+            "members",
+            distinct.len() == self.members.len(),
+            "must not name anyone twice",
+        )?;
+        check(
+            "replicas",
+            (1..=self.members.len()).contains(&self.replicas),
+            "must be between 1 and the number of members",
+        )?;
+        check("models.keep", self.models.keep > 0, "must be at least 1")?;
+        check(
+            "shards.refresh",
+            !self.shards.refresh.is_zero(),
+            "must not be 0",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    fn check(change: impl FnOnce(&mut Config), expected: &str) {
+        let mut config: Config = config::parse(DEFAULTS).unwrap();
+        change(&mut config);
+        let found = config.validate().map_err(|cause| cause.to_string());
+        match expected {
+            "" => assert_eq!(found, Ok(())),
+            key => assert!(
+                found.as_ref().is_err_and(|cause| cause.contains(key)),
+                "{found:?}"
+            ),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_complete_and_valid() {
+        check(|_| {}, "");
+    }
+
+    #[test]
+    fn a_setting_out_of_its_bounds_is_named() {
+        check(|config| config.member = "x".to_owned(), "`member`");
+        check(
+            |config| config.members.push(config.member.clone()),
+            "`members`",
+        );
+        check(|config| config.replicas = 2, "`replicas`");
+        check(|config| config.models.keep = 0, "`models.keep`");
+        check(
+            |config| config.shards.refresh = Duration::ZERO,
+            "`shards.refresh`",
+        );
+    }
+}

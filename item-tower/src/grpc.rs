@@ -1,0 +1,63 @@
+//! The services of an item tower, as one set of routes.
+
+use std::sync::Arc;
+
+use proto::v1::{
+    catalog_service_server::CatalogServiceServer,
+    generation_service_server::GenerationServiceServer,
+    item_tower_service_server::ItemTowerServiceServer, search_service_server::SearchServiceServer,
+};
+use service::blocking::Blocking;
+use tonic::{server::NamedService as _, service::Routes};
+
+use crate::{models::Models, shards::Shards};
+
+mod catalog;
+mod features;
+mod generation;
+mod item_tower;
+mod search;
+
+/// The health names of the services that answer at once, whatever the store holds.
+pub(crate) const AT_ONCE: [&str; 2] = [
+    ItemTowerServiceServer::<item_tower::Service>::NAME,
+    GenerationServiceServer::<generation::Service>::NAME,
+];
+/// The health names of the services that wait for a generation.
+pub(crate) const WAITING: [&str; 2] = [
+    SearchServiceServer::<search::Service>::NAME,
+    CatalogServiceServer::<catalog::Service>::NAME,
+];
+
+/// Makes the routes; embedding and searching run on pools of their own.
+pub(crate) fn routes(
+    models: Arc<Models>,
+    shards: &Arc<Shards>,
+    embedding: Blocking,
+    searching: &Blocking,
+    max_message_bytes: usize,
+) -> Routes {
+    let tower = item_tower::Service {
+        models,
+        blocking: embedding,
+    };
+    let search = search::Service {
+        shards: Arc::clone(shards),
+        blocking: searching.clone(),
+    };
+    let catalog = catalog::Service {
+        shards: Arc::clone(shards),
+        blocking: searching.clone(),
+    };
+    let generation = generation::Service {
+        shards: Arc::clone(shards),
+    };
+    Routes::new(ItemTowerServiceServer::new(tower).max_decoding_message_size(max_message_bytes))
+        .add_service(SearchServiceServer::new(search).max_decoding_message_size(max_message_bytes))
+        .add_service(
+            CatalogServiceServer::new(catalog).max_decoding_message_size(max_message_bytes),
+        )
+        .add_service(
+            GenerationServiceServer::new(generation).max_decoding_message_size(max_message_bytes),
+        )
+}

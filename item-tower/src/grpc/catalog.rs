@@ -1,0 +1,111 @@
+//! GetItems and ListPopularItems.
+
+use std::sync::Arc;
+
+use encoder::features::CatalogItem;
+use proto::v1::{self as pb, catalog_service_server::CatalogService, item_ref::Name};
+use service::blocking::Blocking;
+use tonic::{Request, Response, Status};
+
+use crate::{
+    catalog::{self, Asked},
+    error::Error,
+    grpc::features,
+    shards::{Shards, held::POPULAR_KEPT},
+};
+
+/// The most items read in one call.
+const ITEMS_LIMIT: usize = 1_000;
+/// Popular items listed when the caller does not say how many.
+const POPULAR_DEFAULT: usize = 100;
+
+/// Reads the catalog of what `shards` holds.
+pub(crate) struct Service {
+    pub(crate) shards: Arc<Shards>,
+    pub(crate) blocking: Blocking,
+}
+
+#[tonic::async_trait]
+impl CatalogService for Service {
+    async fn get_items(
+        &self,
+        request: Request<pb::GetItemsRequest>,
+    ) -> Result<Response<pb::GetItemsResponse>, Status> {
+        let request = request.into_inner();
+        let asked = asked(request.items)?;
+        let snapshot = self.shards.snapshot();
+        let held = Arc::clone(snapshot.get(&request.generation)?);
+        let read = self
+            .blocking
+            .run(move || catalog::read(&held, asked))
+            .await
+            .map_err(Error::from)??;
+        Ok(Response::new(pb::GetItemsResponse {
+            items: read.items.into_iter().map(item).collect(),
+            missing: read.missing.into_iter().map(pb::ItemRef::from).collect(),
+        }))
+    }
+
+    async fn list_popular_items(
+        &self,
+        request: Request<pb::ListPopularItemsRequest>,
+    ) -> Result<Response<pb::ListPopularItemsResponse>, Status> {
+        let request = request.into_inner();
+        let k = match request.k as usize {
+            0 => POPULAR_DEFAULT,
+            k if k <= POPULAR_KEPT => k,
+            k => return Err(out_of_bounds("k", k, POPULAR_KEPT).into()),
+        };
+        let snapshot = self.shards.snapshot();
+        let held = snapshot.get(&request.generation)?;
+        let (ids, counts) = held.popular.iter().take(k).copied().unzip();
+        Ok(Response::new(pb::ListPopularItemsResponse {
+            generation: held.manifest.id.clone(),
+            ids,
+            counts,
+        }))
+    }
+}
+
+/// Reads the names off the wire.
+fn asked(items: Vec<pb::ItemRef>) -> Result<Vec<Asked>, Error> {
+    if items.len() > ITEMS_LIMIT {
+        return Err(out_of_bounds("items", items.len(), ITEMS_LIMIT));
+    }
+    let name = |item: pb::ItemRef| match item.name {
+        Some(Name::Id(id)) => Ok(Asked::Id(id)),
+        Some(Name::Key(key)) => Ok(Asked::Key(key)),
+        None => Err(Error::Field {
+            field: "items",
+            description: "has one that names neither id nor key".to_owned(),
+        }),
+    };
+    items.into_iter().map(name).collect()
+}
+
+fn out_of_bounds(field: &'static str, found: usize, limit: usize) -> Error {
+    Error::Field {
+        field,
+        description: format!("is {found}, may be at most {limit}"),
+    }
+}
+
+fn item(item: CatalogItem) -> pb::Item {
+    pb::Item {
+        id: item.id,
+        key: item.key.unwrap_or_default(),
+        title: item.title,
+        features: Some(features::to_wire(item.features)),
+    }
+}
+
+impl From<Asked> for pb::ItemRef {
+    fn from(asked: Asked) -> Self {
+        Self {
+            name: Some(match asked {
+                Asked::Id(id) => Name::Id(id),
+                Asked::Key(key) => Name::Key(key),
+            }),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Search and ListShards.
+
+use std::sync::Arc;
+
+use proto::v1::{self as pb, search_service_server::SearchService};
+use service::blocking::Blocking;
+use tonic::{Request, Response, Status};
+
+use crate::{
+    error::Error,
+    search::{self, Query, ShardFound},
+    shards::{Shards, held::Held},
+};
+
+/// Searches what `shards` holds.
+pub(crate) struct Service {
+    pub(crate) shards: Arc<Shards>,
+    pub(crate) blocking: Blocking,
+}
+
+#[tonic::async_trait]
+impl SearchService for Service {
+    async fn search(
+        &self,
+        request: Request<pb::SearchRequest>,
+    ) -> Result<Response<pb::SearchResponse>, Status> {
+        let query = Query::try_from(request.into_inner())?;
+        let found = search::search(query, &self.shards.snapshot(), &self.blocking).await?;
+        Ok(Response::new(pb::SearchResponse {
+            shards: found.into_iter().map(pb::ShardHits::from).collect(),
+        }))
+    }
+
+    async fn list_shards(
+        &self,
+        _: Request<pb::ListShardsRequest>,
+    ) -> Result<Response<pb::ListShardsResponse>, Status> {
+        let snapshot = self.shards.snapshot();
+        Ok(Response::new(pb::ListShardsResponse {
+            generations: snapshot
+                .held()
+                .iter()
+                .map(|held| held_shards(held))
+                .collect(),
+        }))
+    }
+}
+
+impl TryFrom<pb::SearchRequest> for Query {
+    type Error = Error;
+
+    fn try_from(request: pb::SearchRequest) -> Result<Self, Error> {
+        let vectors = request.interests.unwrap_or_default();
+        let dim = vectors.dim as usize;
+        let (values, rest) = vectors.f32.as_chunks();
+        if dim == 0 || !rest.is_empty() || values.len() % dim != 0 {
+            return Err(Error::Field {
+                field: "interests",
+                description: format!(
+                    "has {} bytes, which are no vectors of dimension {dim}",
+                    vectors.f32.len()
+                ),
+            });
+        }
+        let shards = request.shards.into_iter();
+        let query = Self {
+            generation: request.generation,
+            space: vectors.space,
+            dim,
+            interests: values.iter().copied().map(f32::from_le_bytes).collect(),
+            shards: shards.map(|query| (query.shard, query.exclude)).collect(),
+            k: request.k as usize,
+            exact: request.exact,
+        };
+        query.validate()?;
+        Ok(query)
+    }
+}
+
+impl From<ShardFound> for pb::ShardHits {
+    fn from(ShardFound { shard, found }: ShardFound) -> Self {
+        Self {
+            shard,
+            ids: found.hits.iter().map(|hit| hit.id).collect(),
+            scores: found.hits.iter().map(|hit| hit.score).collect(),
+            interests: found.hits.iter().map(|hit| hit.interest).collect(),
+            eligible: found.eligible,
+            searched: found.searched,
+            exact: found.exact,
+        }
+    }
+}
+
+fn held_shards(held: &Held) -> pb::HeldGeneration {
+    let shard = |(&shard, opened): (&u32, &_)| pb::HeldShard {
+        shard,
+        items: index::shard::Shard::len(opened) as u64,
+    };
+    pb::HeldGeneration {
+        generation: held.manifest.id.clone(),
+        space: held.manifest.space.clone(),
+        shards: held.shards.iter().map(shard).collect(),
+    }
+}

@@ -1,0 +1,203 @@
+//! Holds the shards of the generations that CURRENT names.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use generation::{
+    open, placement,
+    store::{Current, Store},
+};
+use service::{blocking::Blocking, drain::Shutdown};
+use tracing::{error, info};
+
+use crate::{
+    config::Config,
+    error::Error,
+    shards::{held::Held, snapshot::Snapshot},
+};
+
+pub(crate) mod held;
+pub(crate) mod snapshot;
+
+/// How long a generation that could not be opened is left alone, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+
+/// The generations held, and the loop that keeps them those that CURRENT names.
+pub(crate) struct Shards {
+    store: Store,
+    placement: Placement,
+    exact_below: usize,
+    refresh: Duration,
+    linger: Duration,
+    blocking: Blocking,
+    snapshot: RwLock<Arc<Snapshot>>,
+}
+
+/// Which shards are this member's.
+#[derive(Clone)]
+struct Placement {
+    member: String,
+    members: Vec<String>,
+    replicas: usize,
+}
+
+/// What the loop remembers from one look at the store to the next.
+#[derive(Default)]
+struct Memory {
+    named: BTreeMap<String, Instant>,
+    failed: BTreeMap<String, Failure>,
+}
+
+/// A generation that could not be opened.
+struct Failure {
+    times: u32,
+    last: Instant,
+}
+
+impl Shards {
+    /// Holds nothing yet; opening runs on `blocking`.
+    pub(crate) fn new(store: Store, config: &Config, blocking: Blocking) -> Self {
+        Self {
+            store,
+            placement: Placement {
+                member: config.member.clone(),
+                members: config.members.clone(),
+                replicas: config.replicas,
+            },
+            exact_below: config.shards.exact_below,
+            refresh: config.shards.refresh,
+            linger: config.shards.linger,
+            blocking,
+            snapshot: RwLock::default(),
+        }
+    }
+
+    /// What is held now; a call keeps it until it is answered.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        let snapshot = self.snapshot.read();
+        Arc::clone(&snapshot.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Follows CURRENT until `shutdown`; tells `healthy` after each look whether any generation
+    /// answers.
+    pub(crate) async fn follow(&self, healthy: impl Fn(bool), shutdown: Shutdown) {
+        let mut memory = Memory::default();
+        let requested = shutdown.requested();
+        tokio::pin!(requested);
+        loop {
+            let look = async {
+                if let Err(cause) = self.look(&mut memory).await {
+                    error!(%cause, "store cannot be read");
+                }
+                healthy(self.snapshot().answering().is_some());
+                tokio::time::sleep(self.refresh).await;
+            };
+            tokio::select! {
+                () = &mut requested => return,
+                () = look => {}
+            }
+        }
+    }
+
+    /// Reads CURRENT once, opens what it names, and lets go of what it named too long ago.
+    async fn look(&self, memory: &mut Memory) -> Result<(), Error> {
+        let Some(current) = self.store.current().await? else {
+            return Ok(());
+        };
+        let current = current.value;
+        let now = Instant::now();
+        let names = current.generations().map(|id| (id.to_owned(), now));
+        memory.named.extend(names);
+        for id in current.generations() {
+            if !self.snapshot().holds(id) && memory.may_try(id) {
+                self.load(id, memory).await;
+            }
+            self.change(|snapshot| snapshot.follow(&current));
+        }
+        self.expire(&current, memory);
+        Ok(())
+    }
+
+    /// Opens one generation; a failure leaves what is held as it is.
+    async fn load(&self, id: &str, memory: &mut Memory) {
+        match self.open(id).await {
+            Ok(held) => {
+                info!(generation = id, shards = ?held.shards.keys(), items = held.manifest.items, "generation held");
+                memory.failed.remove(id);
+                self.change(|snapshot| snapshot.add(held));
+            }
+            Err(cause) => {
+                error!(generation = id, %cause, "generation refused, the last good one is kept");
+                memory.fail(id);
+                self.change(|snapshot| snapshot.refuse(id, &cause));
+            }
+        }
+    }
+
+    async fn open(&self, id: &str) -> Result<Held, Error> {
+        let generation = open::open(&self.store, id).await?;
+        let (placement, exact_below) = (self.placement.clone(), self.exact_below);
+        self.blocking
+            .run(move || Held::open(&generation, |shard| placement.is_mine(shard), exact_below))
+            .await?
+    }
+
+    /// Lets go of generations unnamed for `linger`, but never of the last good one.
+    fn expire(&self, current: &Current, memory: &mut Memory) {
+        let snapshot = self.snapshot();
+        let linger = self.linger;
+        let answering = snapshot.answering();
+        memory.named.retain(|id, named| {
+            named.elapsed() < linger || Some(id.as_str()) == answering || names(current, id)
+        });
+        memory.failed.retain(|id, _| names(current, id));
+        if snapshot.ids().all(|id| memory.named.contains_key(id)) {
+            return;
+        }
+        self.change(|snapshot| snapshot.retain(|id| memory.named.contains_key(id)));
+        info!(held = ?self.snapshot().ids().collect::<Vec<_>>(), "generations let go");
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Snapshot)) {
+        let mut snapshot = self
+            .snapshot
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut snapshot));
+    }
+}
+
+impl Placement {
+    fn is_mine(&self, shard: u32) -> bool {
+        placement::replicas(shard, &self.members, self.replicas)
+            .iter()
+            .any(|member| *member == self.member)
+    }
+}
+
+impl Memory {
+    /// Whether enough time passed since `id` last failed; the wait doubles each time.
+    fn may_try(&self, id: &str) -> bool {
+        self.failed.get(id).is_none_or(|failure| {
+            let (first, most) = RETRY;
+            let wait = first * 2_u32.pow(failure.times.min(8) - 1);
+            failure.last.elapsed() >= wait.min(most)
+        })
+    }
+
+    fn fail(&mut self, id: &str) {
+        let failure = self.failed.entry(id.to_owned()).or_insert(Failure {
+            times: 0,
+            last: Instant::now(),
+        });
+        failure.times += 1;
+        failure.last = Instant::now();
+    }
+}
+
+fn names(current: &Current, id: &str) -> bool {
+    current.generations().any(|named| named == id)
+}

@@ -1,0 +1,154 @@
+//! One generation's shards, opened and proven before anybody searches them.
+
+use std::collections::BTreeMap;
+
+use generation::{
+    manifest::{self, Manifest, ShardEntry},
+    open::Generation,
+    rows,
+};
+use index::{
+    hnsw::{HnswConfig, Metric},
+    shard::{Options, Rows, RowsView, Shard},
+};
+
+use crate::error::Error;
+
+/// The name of the popularity list in every generation.
+const POPULARITY: &str = "popularity.json";
+/// How many popular items are kept: the most that one call may ask for.
+pub(crate) const POPULAR_KEPT: usize = 1_000;
+/// How many rows of a shard must find themselves before it is served.
+const GOLDEN_ROWS: usize = 4;
+
+/// The part of a generation that this member holds.
+pub(crate) struct Held {
+    /// The generation's manifest.
+    pub(crate) manifest: Manifest,
+    /// The shards held, by number.
+    pub(crate) shards: BTreeMap<u32, Shard<Mapped>>,
+    /// Items and counts, most popular first, at most [`POPULAR_KEPT`].
+    pub(crate) popular: Vec<(u64, u64)>,
+}
+
+/// A shard's rows, mapped from a file whose bytes were hashed.
+pub(crate) struct Mapped(rows::Rows);
+
+impl Rows for Mapped {
+    fn view(&self) -> RowsView<'_> {
+        RowsView::new(self.0.ids(), self.0.vectors(), self.0.dim())
+    }
+}
+
+impl Held {
+    /// Opens the `wanted` shards of `generation`, and its popularity list.
+    ///
+    /// Reads and hashes every byte, so it blocks for long: call it off the async executor.
+    ///
+    /// # Errors
+    /// If a file is not what the manifest says, or a shard does not find its own rows.
+    pub(crate) fn open(
+        generation: &Generation,
+        wanted: impl Fn(u32) -> bool,
+        exact_below: usize,
+    ) -> Result<Self, Error> {
+        let manifest = generation.manifest.clone();
+        let options = options(&manifest, exact_below);
+        let mut shards = BTreeMap::new();
+        for entry in manifest.shards.iter().filter(|entry| wanted(entry.shard)) {
+            shards.insert(entry.shard, open_shard(generation, entry, &options)?);
+        }
+        Ok(Self {
+            popular: read_popular(generation)?,
+            manifest,
+            shards,
+        })
+    }
+
+    /// Returns the shard, or says which are held.
+    ///
+    /// # Errors
+    /// [`Error::ShardNotHeld`].
+    pub(crate) fn shard(&self, shard: u32) -> Result<&Shard<Mapped>, Error> {
+        self.shards.get(&shard).ok_or_else(|| Error::ShardNotHeld {
+            generation: self.manifest.id.clone(),
+            shard,
+            held: self.shards.keys().copied().collect(),
+        })
+    }
+}
+
+/// How the generation's graphs are walked.
+fn options(manifest: &Manifest, exact_below: usize) -> Options {
+    Options {
+        exact_below,
+        hnsw: HnswConfig {
+            metric: match manifest.metric {
+                manifest::Metric::Dot => Metric::Dot,
+                manifest::Metric::Cosine => Metric::Cosine,
+            },
+            connectivity: manifest.engine.connectivity,
+            expansion_add: manifest.engine.expansion_add,
+            expansion_search: manifest.engine.expansion_search,
+            ..HnswConfig::default()
+        },
+    }
+}
+
+fn open_shard(
+    generation: &Generation,
+    entry: &ShardEntry,
+    options: &Options,
+) -> Result<Shard<Mapped>, Error> {
+    let manifest = &generation.manifest;
+    let rows = rows::Rows::map(&generation.file(&entry.rows)?)?;
+    if (rows.len() as u64, rows.dim()) != (entry.items, manifest.dim) {
+        return Err(Error::Shape {
+            generation: manifest.id.clone(),
+            shard: entry.shard,
+            found: format!("{} rows of dimension {}", rows.len(), rows.dim()),
+            expected: format!("{} rows of dimension {}", entry.items, manifest.dim),
+        });
+    }
+    let graph = generation.file(&entry.graph)?;
+    let items = generation.file(&entry.items_file)?;
+    let shard = Shard::open(Mapped(rows), graph, items, options)?;
+    prove(&shard, entry.shard, &manifest.id)?;
+    Ok(shard)
+}
+
+/// Searches a shard with some of its own rows: nothing may score less than the row itself.
+fn prove(shard: &Shard<Mapped>, number: u32, generation: &str) -> Result<(), Error> {
+    let view = shard.rows();
+    let step = view.len().div_ceil(GOLDEN_ROWS).max(1);
+    for row in (0..view.len()).step_by(step) {
+        let query = view.row(row);
+        let expected: f32 = query.iter().map(|value| value * value).sum();
+        let found = shard.search(query, 1, &[], true)?.hits;
+        let best = found.first().map_or(f32::NEG_INFINITY, |hit| hit.score);
+        if best.is_nan() || best < expected - 1e-4 * expected.max(1.0) {
+            return Err(Error::Golden {
+                generation: generation.to_owned(),
+                shard: number,
+                row,
+                found: best,
+                expected,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Reads the head of the popularity list.
+fn read_popular(generation: &Generation) -> Result<Vec<(u64, u64)>, Error> {
+    let file = generation.file(POPULARITY)?;
+    let mut popular: Vec<(u64, u64)> = serde_json::from_reader(std::io::BufReader::new(file))
+        .map_err(|source| Error::File {
+            generation: generation.manifest.id.clone(),
+            file: POPULARITY.to_owned(),
+            source,
+        })?;
+    popular.truncate(POPULAR_KEPT);
+    popular.shrink_to_fit();
+    Ok(popular)
+}

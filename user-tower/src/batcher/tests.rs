@@ -1,0 +1,190 @@
+//! Behaviours of the micro-batcher, with a model whose vectors say what batch they came from.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::{Mutex, mpsc as std_mpsc};
+
+use super::*;
+
+const FAR: Duration = Duration::from_secs(60);
+
+/// A model that waits for a token before each inference, then answers `[user, batch size]`.
+struct Gated {
+    batcher: Arc<Batcher>,
+    tokens: std_mpsc::Sender<()>,
+    sizes: Arc<Mutex<Vec<usize>>>,
+}
+
+fn gated(max_batch: usize, queue: usize) -> Gated {
+    let (tokens, gate) = std_mpsc::channel();
+    let gate = Mutex::new(gate);
+    let sizes = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&sizes);
+    let encode: Encode = Arc::new(move |users| {
+        gate.lock().unwrap().recv().unwrap();
+        seen.lock().unwrap().push(users.len());
+        model(users)
+    });
+    let config = BatcherConfig {
+        max_batch,
+        max_wait: Duration::ZERO,
+        queue,
+    };
+    Gated {
+        batcher: Arc::new(Batcher::start(encode, &config, Blocking::new(1))),
+        tokens,
+        sizes,
+    }
+}
+
+fn model(users: &[User]) -> Result<Interests, encoder::error::Error> {
+    if users.iter().any(|user| user.id == "bad") {
+        return Err(encoder::error::Error::Run {
+            file: "user_tower.onnx".to_owned(),
+            problem: "refused".to_owned(),
+        });
+    }
+    Ok(Interests {
+        interests: 1,
+        dim: 2,
+        values: users
+            .iter()
+            .flat_map(|user| [user.id.parse().unwrap(), users.len() as f32])
+            .collect(),
+        weights: Vec::new(),
+        cold: vec![false; users.len()],
+    })
+}
+
+fn user(id: &str) -> User {
+    User {
+        id: id.to_owned(),
+        ..User::default()
+    }
+}
+
+type Answer = tokio::task::JoinHandle<Result<Vec<Embedded>, Error>>;
+
+impl Gated {
+    fn ask(&self, users: &[&str], alone: bool, time: Duration) -> Answer {
+        let (batcher, users) = (Arc::clone(&self.batcher), users.iter().map(|id| user(id)));
+        let users = users.collect();
+        tokio::spawn(async move { batcher.embed(users, alone, Deadline::after(time)).await })
+    }
+
+    /// Starts an inference that occupies the only permit, and waits until `waiting` users wait.
+    async fn occupy(&self) -> Answer {
+        let first = self.ask(&["0"], false, FAR);
+        self.until(0).await;
+        first
+    }
+
+    async fn until(&self, waiting: usize) {
+        let queue = &self.batcher.queue;
+        let reached = async {
+            while queue.max_capacity() - queue.capacity() != waiting {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(FAR, reached).await.unwrap();
+        // Lets the dispatcher take its permit.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn vectors(answer: Answer) -> Vec<f32> {
+    let embedded = answer.await.unwrap().unwrap();
+    embedded.into_iter().flat_map(|one| one.interests).collect()
+}
+
+#[tokio::test]
+async fn what_waits_while_the_model_is_busy_becomes_one_batch() {
+    let gated = gated(64, 64);
+    let first = gated.occupy().await;
+    let (a, b) = (
+        gated.ask(&["1", "2"], false, FAR),
+        gated.ask(&["3"], false, FAR),
+    );
+    // One of the three is in the dispatcher's hand, waiting for the permit.
+    gated.until(2).await;
+    for _ in 0..2 {
+        gated.tokens.send(()).unwrap();
+    }
+    assert_eq!(vectors(first).await, [0.0, 1.0]);
+    assert_eq!(vectors(a).await, [1.0, 3.0, 2.0, 3.0]);
+    assert_eq!(vectors(b).await, [3.0, 3.0]);
+}
+
+#[tokio::test]
+async fn a_batch_is_never_larger_than_it_may_be() {
+    let gated = gated(2, 64);
+    let all = gated.ask(&["1", "2", "3", "4", "5"], false, FAR);
+    for _ in 0..5 {
+        gated.tokens.send(()).unwrap();
+    }
+    assert_eq!(vectors(all).await.len(), 10);
+    assert!(gated.sizes.lock().unwrap().iter().all(|size| *size <= 2));
+}
+
+#[tokio::test]
+async fn a_reproducible_user_runs_alone() {
+    let gated = gated(64, 64);
+    let first = gated.occupy().await;
+    let (alone, other) = (gated.ask(&["1"], true, FAR), gated.ask(&["2"], false, FAR));
+    gated.until(1).await;
+    for _ in 0..3 {
+        gated.tokens.send(()).unwrap();
+    }
+    vectors(first).await;
+    assert_eq!(vectors(alone).await, [1.0, 1.0]);
+    assert_eq!(vectors(other).await, [2.0, 1.0]);
+}
+
+#[tokio::test]
+async fn a_full_queue_sheds_the_whole_call_and_nothing_else() {
+    let gated = gated(64, 3);
+    let first = gated.occupy().await;
+    let waiting = gated.ask(&["1", "2"], false, FAR);
+    gated.until(1).await;
+    let shed = gated
+        .ask(&["3", "4", "5"], false, FAR)
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert_eq!(shed.to_string(), "the queue of 3 users is full");
+    for _ in 0..2 {
+        gated.tokens.send(()).unwrap();
+    }
+    vectors(first).await;
+    assert_eq!(vectors(waiting).await, [1.0, 2.0, 2.0, 2.0]);
+}
+
+#[tokio::test]
+async fn a_user_whose_time_passed_in_the_queue_is_never_run() {
+    let gated = gated(64, 64);
+    let first = gated.occupy().await;
+    let late = gated.ask(&["1"], false, Duration::ZERO);
+    gated.until(0).await;
+    gated.tokens.send(()).unwrap();
+    vectors(first).await;
+    assert!(matches!(late.await.unwrap(), Err(Error::Deadline)));
+    assert_eq!(*gated.sizes.lock().unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn a_user_that_the_model_refuses_fails_alone() {
+    let gated = gated(64, 64);
+    let first = gated.occupy().await;
+    let (bad, good) = (
+        gated.ask(&["bad"], false, FAR),
+        gated.ask(&["7"], false, FAR),
+    );
+    gated.until(1).await;
+    for _ in 0..4 {
+        gated.tokens.send(()).unwrap();
+    }
+    vectors(first).await;
+    assert!(matches!(bad.await.unwrap(), Err(Error::Embedding)));
+    assert_eq!(vectors(good).await, [7.0, 1.0]);
+}

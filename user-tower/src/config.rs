@@ -1,0 +1,168 @@
+//! What a user tower can be told; every setting is in `config.toml` with its default.
+
+use std::{path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use service::{
+    Settings,
+    config::{self, ServerConfig, check},
+    telemetry::TelemetryConfig,
+};
+
+/// The complete, commented defaults.
+pub const DEFAULTS: &str = include_str!("../config.toml");
+
+/// The settings of one user tower.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The store that artifacts, generations and MEMBERS are in.
+    pub store: String,
+    /// This server's name in MEMBERS.
+    pub member: String,
+    /// Listening and limits.
+    pub server: ServerConfig,
+    /// Logs.
+    pub telemetry: TelemetryConfig,
+    /// Where ONNX Runtime is.
+    pub onnxruntime: OnnxRuntimeConfig,
+    /// Events and profiles.
+    pub history: HistoryConfig,
+    /// Models held.
+    pub models: ModelsConfig,
+    /// How users become batches.
+    pub batcher: BatcherConfig,
+}
+
+/// Where ONNX Runtime is.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OnnxRuntimeConfig {
+    /// The library; empty means `ORT_DYLIB_PATH`, else `.ort/` of the checkout.
+    pub library: PathBuf,
+}
+
+/// How events and profiles are kept.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryConfig {
+    /// The file; one server a file.
+    pub path: PathBuf,
+    /// How many of a user's newest events are kept.
+    pub keep: usize,
+    /// Writes that may wait for the next commit.
+    pub queue: usize,
+    /// Memory for histories that were read lately.
+    pub cache_bytes: u64,
+    /// Memory for pages of the file.
+    pub page_cache_bytes: usize,
+}
+
+/// How models are held.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelsConfig {
+    /// How often CURRENT and MEMBERS are read.
+    #[serde(with = "humantime_serde")]
+    pub refresh: Duration,
+    /// How long a model stays held after CURRENT stopped naming its generation.
+    #[serde(with = "humantime_serde")]
+    pub linger: Duration,
+    /// Inferences at once; 0 means one a core.
+    pub sessions: usize,
+}
+
+/// How users become batches.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatcherConfig {
+    /// Users of one inference.
+    pub max_batch: usize,
+    /// How long a batch that is not full waits for more users.
+    #[serde(with = "humantime_serde")]
+    pub max_wait: Duration,
+    /// Users that may wait for an inference.
+    pub queue: usize,
+}
+
+/// The largest batch that a model runs.
+const LARGEST_BATCH: usize = encoder::session::BUCKETS[encoder::session::BUCKETS.len() - 1];
+/// The most events kept of a user: what one answer can carry.
+const KEEP_LIMIT: usize = 1_000;
+
+impl Config {
+    /// The ONNX Runtime library to load.
+    pub(crate) fn library(&self) -> Result<PathBuf, encoder::error::Error> {
+        if self.onnxruntime.library.as_os_str().is_empty() {
+            return encoder::session::library();
+        }
+        Ok(self.onnxruntime.library.clone())
+    }
+}
+
+impl Settings for Config {
+    fn server(&self) -> &ServerConfig {
+        &self.server
+    }
+
+    fn telemetry(&self) -> &TelemetryConfig {
+        &self.telemetry
+    }
+
+    fn validate(&self) -> Result<(), config::Error> {
+        check("store", !self.store.is_empty(), "must not be empty")?;
+        check("member", !self.member.is_empty(), "must not be empty")?;
+        let history = &self.history;
+        check(
+            "history.path",
+            !history.path.as_os_str().is_empty(),
+            "must not be empty",
+        )?;
+        check(
+            "history.keep",
+            (1..=KEEP_LIMIT).contains(&history.keep),
+            "must be between 1 and 1000",
+        )?;
+        check("history.queue", history.queue > 0, "must be at least 1")?;
+        check(
+            "models.refresh",
+            !self.models.refresh.is_zero(),
+            "must not be 0",
+        )?;
+        check(
+            "batcher.max_batch",
+            (1..=LARGEST_BATCH).contains(&self.batcher.max_batch),
+            "must be between 1 and 64",
+        )?;
+        check(
+            "batcher.queue",
+            self.batcher.queue >= LARGEST_BATCH,
+            "must be at least 64, the users of one call",
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_complete_and_valid() {
+        let config: Config = config::parse(DEFAULTS).unwrap();
+        config.validate().unwrap();
+        assert_eq!(config.history.keep, 200);
+    }
+
+    #[test]
+    fn a_batch_that_no_model_runs_is_refused() {
+        let mut config: Config = config::parse(DEFAULTS).unwrap();
+        config.batcher.max_batch = 65;
+        let refused = config.validate().unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "setting `batcher.max_batch` must be between 1 and 64"
+        );
+    }
+}

@@ -1,0 +1,116 @@
+//! What can go wrong in a user tower, as callers see it.
+
+use std::time::Duration;
+
+use service::status;
+use tonic::Status;
+use tracing::error;
+
+/// How long a shed caller is asked to wait: a few commits or inferences.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Fields of the request are out of their bounds.
+    #[error("{}", .0.iter().map(|(field, what)| format!("{field}: {what}")).collect::<Vec<_>>().join("; "))]
+    Fields(Vec<(String, String)>),
+    /// Another member owns the user.
+    #[error("user {user:?} is owned by {owner}, this is {member} (members epoch {epoch})")]
+    ForeignUser {
+        /// The user.
+        user: String,
+        /// The member that owns the user.
+        owner: String,
+        /// This member.
+        member: String,
+        /// The epoch of the MEMBERS gone by.
+        epoch: u64,
+    },
+    /// The caller went by other MEMBERS.
+    #[error("the call goes by members epoch {asked}, this member by epoch {held}")]
+    MembersEpoch {
+        /// The caller's epoch.
+        asked: u64,
+        /// This member's epoch.
+        held: u64,
+    },
+    /// CURRENT names no generation, or no model of one is loaded yet.
+    #[error("no generation is served yet")]
+    NoGeneration,
+    /// The generation's model is not held here.
+    #[error("generation {asked:?} is not held, held are {held:?}")]
+    GenerationNotHeld {
+        /// The generation asked for.
+        asked: String,
+        /// The generations held, newest first.
+        held: Vec<String>,
+    },
+    /// The artifact of a generation is not what the manifest says.
+    #[error("generation {generation} has dimension {expected}, its artifact's models have {found}")]
+    Dimension {
+        /// The generation.
+        generation: String,
+        /// The artifact's dimension.
+        found: usize,
+        /// The manifest's dimension.
+        expected: usize,
+    },
+    /// A bounded queue is full.
+    #[error("the queue of {limit} {what} is full")]
+    QueueFull {
+        /// What waits in it.
+        what: &'static str,
+        /// How many may.
+        limit: usize,
+    },
+    /// The deadline passed while the call waited in a queue.
+    #[error("the call's deadline passed while it waited for an inference")]
+    Deadline,
+    /// The history cannot be read or written now; nothing was acknowledged.
+    #[error("the history store failed: {0}")]
+    History(String),
+    /// The model refused a user.
+    #[error("a user could not be embedded")]
+    Embedding,
+    /// An artifact cannot be served.
+    #[error(transparent)]
+    Artifact(#[from] encoder::error::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] generation::error::Error),
+    /// The pool of blocking work did not finish a task.
+    #[error(transparent)]
+    Blocking(#[from] service::blocking::Error),
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let message = error.to_string();
+        match error {
+            Error::Fields(violations) => status::violations(violations),
+            Error::ForeignUser { .. } => status::failed_precondition(status::FOREIGN_USER, message),
+            Error::MembersEpoch { .. } => {
+                status::failed_precondition(status::MEMBERS_EPOCH, message)
+            }
+            Error::NoGeneration => status::failed_precondition(status::NO_GENERATION, message),
+            Error::GenerationNotHeld { .. } => {
+                status::failed_precondition(status::GENERATION_NOT_HELD, message)
+            }
+            Error::QueueFull { .. } => status::exhausted(RETRY_AFTER, message),
+            Error::Deadline => status::deadline_exceeded(message),
+            Error::History(_) => {
+                error!(cause = message, "call failed");
+                status::unavailable(status::STORE_FAILED, "the history store failed")
+            }
+            Error::Dimension { .. }
+            | Error::Embedding
+            | Error::Artifact(_)
+            | Error::Store(_)
+            | Error::Blocking(_) => {
+                error!(cause = message, "call failed");
+                status::internal()
+            }
+        }
+    }
+}

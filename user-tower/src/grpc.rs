@@ -1,0 +1,73 @@
+//! The door: the services of a user tower, from the wire to words of the house and back.
+
+use std::sync::Arc;
+
+use proto::v1::{
+    event_service_server::{self, EventServiceServer},
+    generation_service_server::{self, GenerationServiceServer},
+    user_tower_service_server::{self, UserTowerServiceServer},
+};
+use tonic::service::Routes;
+
+use crate::{
+    config::Config, error::Error, history::HistoryStore, members::Ownership, models::Models,
+};
+
+mod events;
+mod generations;
+mod read;
+mod users;
+pub(crate) mod write;
+
+/// The name of the service that keeps users.
+pub(crate) const EVENTS: &str = event_service_server::SERVICE_NAME;
+/// The name of the service that embeds users.
+pub(crate) const USERS: &str = user_tower_service_server::SERVICE_NAME;
+/// The name of the service that tells what is held.
+pub(crate) const GENERATIONS: &str = generation_service_server::SERVICE_NAME;
+
+/// What the services share; clones share it too.
+#[derive(Clone)]
+pub(crate) struct Tower {
+    ownership: Arc<Ownership>,
+    history: Arc<dyn HistoryStore>,
+    models: Arc<Models>,
+    keep: usize,
+}
+
+impl Tower {
+    /// A tower that keeps users in `history` and embeds them with `models`.
+    pub(crate) fn new(
+        ownership: Arc<Ownership>,
+        history: Arc<dyn HistoryStore>,
+        models: Arc<Models>,
+        config: &Config,
+    ) -> Self {
+        Self {
+            ownership,
+            history,
+            models,
+            keep: config.history.keep,
+        }
+    }
+
+    /// The services, each decoding messages of at most `max_message_bytes`.
+    pub(crate) fn routes(&self, max_message_bytes: usize) -> Routes {
+        let events = EventServiceServer::new(self.clone());
+        let users = UserTowerServiceServer::new(self.clone());
+        let generations = GenerationServiceServer::new(self.clone());
+        Routes::new(events.max_decoding_message_size(max_message_bytes))
+            .add_service(users.max_decoding_message_size(max_message_bytes))
+            .add_service(generations.max_decoding_message_size(max_message_bytes))
+    }
+
+    /// Checks that the stored ones of `users` are this member's; the empty name is nobody's.
+    fn check_owned<'a>(
+        &self,
+        epoch: u64,
+        users: impl Iterator<Item = &'a str>,
+    ) -> Result<(), Error> {
+        self.ownership
+            .check(epoch, users.filter(|user| !user.is_empty()))
+    }
+}

@@ -1,0 +1,85 @@
+//! From words of the house to the wire.
+
+use encoder::features::{Features, Value};
+use generation::manifest::Manifest;
+use proto::v1::{self as pb, feature_value::Kind, item_ref::Name};
+
+use crate::{
+    batcher::Embedded,
+    history::{Event, History},
+    user::Whole,
+};
+
+/// An embedded user.
+pub(crate) fn embedding(user: Whole, embedded: Embedded, space: &str) -> pb::UserEmbedding {
+    let bytes: Vec<u8> = embedded
+        .interests
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    pb::UserEmbedding {
+        interests: Some(pb::Vectors {
+            f32: bytes.into(),
+            dim: embedded.dim as u32,
+            space: space.to_owned(),
+        }),
+        weights: embedded.weights,
+        seen: user.seen,
+        history_version: user.version,
+        cold_start: embedded.cold && !user.has_profile,
+    }
+}
+
+/// A stored user with its `newest` events.
+pub(crate) fn user(user: &str, history: &History, newest: usize) -> pb::GetUserResponse {
+    let from = history.events.len().saturating_sub(newest);
+    pb::GetUserResponse {
+        profile: history.profile.as_ref().map(features),
+        history: history.events[from..]
+            .iter()
+            .map(|stored| event(user, stored))
+            .collect(),
+        seen_items: history.seen.len() as u64,
+    }
+}
+
+/// A generation in short.
+pub(crate) fn generation(manifest: &Manifest, serving: Option<&str>) -> pb::Generation {
+    pb::Generation {
+        id: manifest.id.clone(),
+        space: manifest.space.clone(),
+        items: manifest.items,
+        shards: manifest.shards.len() as u32,
+        serving: serving == Some(manifest.id.as_str()),
+    }
+}
+
+/// Raw features.
+pub(crate) fn features(features: &Features) -> pb::Features {
+    let values = features.iter().map(|(name, value)| {
+        let kind = match value {
+            Value::Number(number) => Kind::Number(*number),
+            Value::Text(text) => Kind::Text(text.clone()),
+            Value::List(values) => Kind::List(pb::TextList {
+                values: values.clone(),
+            }),
+        };
+        (name.clone(), pb::FeatureValue { kind: Some(kind) })
+    });
+    pb::Features {
+        values: values.collect(),
+    }
+}
+
+fn event(user: &str, event: &Event) -> pb::Event {
+    pb::Event {
+        user_id: user.to_owned(),
+        item: Some(pb::ItemRef {
+            name: Some(Name::Id(event.item)),
+        }),
+        r#type: event.kind.clone(),
+        value: event.value,
+        time: event.time,
+        event_id: event.event_id.clone(),
+    }
+}

@@ -1,0 +1,117 @@
+//! Loads a prepared dataset into a running user tower: the client of `ImportUsers`.
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use proto::v1::{ImportUsersResponse, user_tower_service_client::UserTowerServiceClient};
+use service::Settings as _;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, transport::Endpoint};
+use tracing::info;
+
+use crate::config::Config;
+
+mod dataset;
+
+/// How long a connection may take to open.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long the import may take; the server may allow less.
+const TIME: Duration = Duration::from_secs(3600);
+/// Chunks read ahead of the server.
+const AHEAD: usize = 4;
+
+/// Load a prepared dataset (users.jsonl, events.csv) into the running server.
+#[derive(Debug, Args)]
+pub struct Import {
+    /// The dataset's directory, as `onnx data` writes it.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The server; the one that the settings describe if left out.
+    #[arg(long, value_name = "URI")]
+    address: Option<String>,
+}
+
+/// What became of a dataset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Events that were new.
+    pub recorded: u64,
+    /// Events that changed nothing: known, or too old to be kept and of an item already seen.
+    pub duplicates: u64,
+    /// Profiles stored.
+    pub profiles: u64,
+    /// Events and profiles left out because another member owns their user.
+    pub foreign: u64,
+}
+
+/// The command `import`.
+///
+/// # Errors
+/// As [`import`].
+pub async fn command(config: Config, import: Import) -> anyhow::Result<()> {
+    let uri = import
+        .address
+        .unwrap_or_else(|| config.server().local_uri());
+    let style = "{msg} {bar:40} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}";
+    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(style)?);
+    bar.set_message("importing");
+    let begin = Instant::now();
+    let done = self::import(&import.data, &uri, &bar).await?;
+    bar.finish_and_clear();
+    info!(
+        recorded = done.recorded,
+        duplicates = done.duplicates,
+        profiles = done.profiles,
+        foreign = done.foreign,
+        seconds = begin.elapsed().as_secs_f64(),
+        "imported"
+    );
+    Ok(())
+}
+
+/// Streams the dataset in `dir` to the user tower at `uri`; `bar` counts the bytes of its files.
+///
+/// May be repeated: events that are known already change nothing.
+///
+/// # Errors
+/// If a line cannot be read (naming file and line), or the server refuses one or cannot be reached;
+/// what was sent before may be stored.
+pub async fn import(dir: &Path, uri: &str, bar: &ProgressBar) -> anyhow::Result<Imported> {
+    let endpoint = Endpoint::from_shared(uri.to_owned())?.connect_timeout(CONNECT);
+    let channel = endpoint
+        .connect()
+        .await
+        .with_context(|| format!("no user tower at {uri}"))?;
+    let (sender, chunks) = mpsc::channel(AHEAD);
+    let (dir, bar) = (dir.to_owned(), bar.clone());
+    let reading = tokio::task::spawn_blocking(move || dataset::read(&dir, &bar, &sender));
+
+    let mut request = Request::new(ReceiverStream::new(chunks));
+    request.set_timeout(TIME);
+    let answer = UserTowerServiceClient::new(channel)
+        .import_users(request)
+        .await;
+    // A file that cannot be read ends the stream early: that is the cause to show.
+    reading.await??;
+    Ok(answer
+        .context("the user tower refused")?
+        .into_inner()
+        .into())
+}
+
+impl From<ImportUsersResponse> for Imported {
+    fn from(done: ImportUsersResponse) -> Self {
+        Self {
+            recorded: done.recorded,
+            duplicates: done.duplicates,
+            profiles: done.profiles,
+            foreign: done.foreign,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Holds the user models of the generations that CURRENT names.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use generation::{
+    open,
+    store::{Current, Store},
+};
+use service::blocking::Blocking;
+use tracing::{error, info};
+
+use crate::{
+    config::{BatcherConfig, Config},
+    error::Error,
+    models::{
+        model::{Held, Model},
+        snapshot::Snapshot,
+    },
+};
+
+pub(crate) mod model;
+pub(crate) mod snapshot;
+
+/// How long a generation that could not be loaded is left alone, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+
+/// The models held, and the loop that keeps them those that CURRENT names.
+pub(crate) struct Models {
+    store: Store,
+    batcher: BatcherConfig,
+    refresh: Duration,
+    linger: Duration,
+    sessions: usize,
+    pool: Blocking,
+    snapshot: RwLock<Arc<Snapshot>>,
+}
+
+/// What the loop remembers from one look at the store to the next.
+#[derive(Default)]
+struct Memory {
+    named: BTreeMap<String, Instant>,
+    failed: BTreeMap<String, Failure>,
+    unreadable: Option<String>,
+}
+
+/// A generation that could not be loaded: when it may be tried again, and the wait after that.
+struct Failure {
+    again: Instant,
+    wait: Duration,
+}
+
+impl Models {
+    /// Holds nothing yet; inferences run on `pool`.
+    pub(crate) fn new(store: Store, config: &Config, pool: Blocking) -> Self {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            store,
+            batcher: config.batcher.clone(),
+            refresh: config.models.refresh,
+            linger: config.models.linger,
+            sessions: match config.models.sessions {
+                0 => cores(),
+                sessions => sessions,
+            },
+            pool,
+            snapshot: RwLock::default(),
+        }
+    }
+
+    /// What is held now; a call keeps it until it is answered.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        let snapshot = self.snapshot.read();
+        Arc::clone(&snapshot.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Follows CURRENT for good; tells `serves` after each look whether any generation answers.
+    pub(crate) async fn follow(&self, serves: impl Fn(bool)) -> Infallible {
+        let mut memory = Memory::default();
+        loop {
+            let looked = self.look(&mut memory).await.err();
+            memory.complain(looked.map(|cause| cause.to_string()));
+            serves(self.snapshot().answering().is_some());
+            tokio::time::sleep(self.refresh).await;
+        }
+    }
+
+    /// Reads CURRENT once, loads what it names, and lets go of what it named too long ago.
+    async fn look(&self, memory: &mut Memory) -> Result<(), Error> {
+        let Some(current) = self.store.current().await? else {
+            return Ok(());
+        };
+        let current = current.value;
+        for id in current.generations() {
+            memory.named.insert(id.to_owned(), Instant::now());
+            if !self.snapshot().holds(id) && memory.may_try(id) {
+                self.load(id, memory).await;
+            }
+            // After each, so that the serving one answers before the previous is loaded.
+            self.change(|snapshot| snapshot.follow(&current));
+        }
+        self.expire(&current, memory);
+        Ok(())
+    }
+
+    /// Loads one generation's model; a failure leaves what is held as it is.
+    async fn load(&self, id: &str, memory: &mut Memory) {
+        match self.open(id).await {
+            Ok(held) => {
+                info!(generation = id, space = held.model.space, "model held");
+                memory.failed.remove(id);
+                self.change(|snapshot| snapshot.add(held));
+            }
+            Err(cause) => {
+                error!(generation = id, %cause, "model refused, the last good one is kept");
+                memory.fail(id);
+            }
+        }
+    }
+
+    async fn open(&self, id: &str) -> Result<Held, Error> {
+        let manifest = open::open(&self.store, id).await?.manifest;
+        let model = match self.snapshot().model_of(&manifest.space) {
+            Some(model) => model,
+            None => self.load_model(&manifest.space).await?,
+        };
+        if model.dim != manifest.dim {
+            return Err(Error::Dimension {
+                generation: manifest.id,
+                found: model.dim,
+                expected: manifest.dim,
+            });
+        }
+        Ok(Held { manifest, model })
+    }
+
+    /// Loads an artifact beside those that serve.
+    async fn load_model(&self, space: &str) -> Result<Arc<Model>, Error> {
+        let dir = self.store.artifact_dir(space)?;
+        let sessions = self.sessions;
+        // A thread of its own: loading must not wait for inferences, nor they for it.
+        let loading = Blocking::new(1);
+        let (parts, encode) = loading.run(move || model::load(&dir, sessions)).await??;
+        Ok(Arc::new(parts.start(
+            encode,
+            &self.batcher,
+            self.pool.clone(),
+        )))
+    }
+
+    /// Lets go of generations unnamed for `linger`, but never of the one that answers.
+    fn expire(&self, current: &Current, memory: &mut Memory) {
+        let snapshot = self.snapshot();
+        let names = |id: &str| current.generations().any(|named| named == id);
+        memory.failed.retain(|id, _| names(id));
+        memory.named.retain(|id, named| {
+            names(id) || named.elapsed() < self.linger || snapshot.answering() == Some(id)
+        });
+        if snapshot.ids().any(|id| !memory.named.contains_key(id)) {
+            self.change(|snapshot| snapshot.retain(|id| memory.named.contains_key(id)));
+            info!(held = ?self.snapshot().ids().collect::<Vec<_>>(), "models let go");
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Snapshot)) {
+        let mut snapshot = self
+            .snapshot
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut snapshot));
+    }
+}
+
+impl Memory {
+    fn may_try(&self, id: &str) -> bool {
+        let failure = self.failed.get(id);
+        failure.is_none_or(|failure| Instant::now() >= failure.again)
+    }
+
+    /// Puts off the next try, twice as long each time.
+    fn fail(&mut self, id: &str) {
+        let (first, most) = RETRY;
+        let wait = self.failed.get(id).map_or(first, |failure| failure.wait);
+        let failure = Failure {
+            again: Instant::now() + wait,
+            wait: (wait * 2).min(most),
+        };
+        self.failed.insert(id.to_owned(), failure);
+    }
+
+    /// Logs why the store cannot be read, once for each new cause.
+    fn complain(&mut self, cause: Option<String>) {
+        if let Some(cause) = cause.as_ref().filter(|_| cause != self.unreadable) {
+            error!(cause, "CURRENT cannot be read, what is held stays");
+        }
+        self.unreadable = cause;
+    }
+}

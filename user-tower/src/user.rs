@@ -1,0 +1,156 @@
+//! What a model sees of one user: what is stored, and what the caller adds.
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use encoder::features::{self, Features};
+
+use crate::history::{Event, History};
+
+/// Who is to be embedded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Query {
+    /// The stored user; empty for one that the caller describes alone.
+    pub(crate) user: String,
+    /// Features that override those of the profile.
+    pub(crate) features: Features,
+    /// Events after those stored, oldest first.
+    pub(crate) events: Vec<Event>,
+}
+
+/// A user, whole.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Whole {
+    /// What the model sees.
+    pub(crate) input: features::User,
+    /// Every item seen, ascending.
+    pub(crate) seen: Vec<u64>,
+    /// A hash of the events that the model sees; 0 if there are none.
+    pub(crate) version: u64,
+    /// Whether anything but events is known of the user.
+    pub(crate) has_profile: bool,
+}
+
+impl Whole {
+    /// Puts together what is `stored` and what the query adds; times after `now` count as `now`.
+    pub(crate) fn new(query: Query, stored: &Arc<History>, now: i64) -> Self {
+        let mut profile = stored.profile.clone().unwrap_or_default();
+        profile.extend(query.features);
+        let mut seen = stored.seen.clone();
+        if !query.events.is_empty() {
+            seen.extend(query.events.iter().map(|event| event.item));
+            seen.sort_unstable();
+            seen.dedup();
+        }
+        let events = || stored.events.iter().chain(&query.events);
+        Self {
+            version: version(events()),
+            seen,
+            has_profile: !profile.is_empty(),
+            input: features::User {
+                id: query.user,
+                features: profile,
+                history: events().map(|event| event.as_seen(now)).collect(),
+            },
+        }
+    }
+}
+
+impl Event {
+    fn as_seen(&self, now: i64) -> features::Event {
+        features::Event {
+            item: self.item,
+            kind: self.kind.clone(),
+            value: self.value,
+            time: self.time.min(now),
+        }
+    }
+}
+
+/// The present, in seconds since the epoch.
+pub(crate) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs() as i64)
+}
+
+/// A hash of the keys and items of `events`, in order; 0 for none.
+fn version<'a>(events: impl Iterator<Item = &'a Event>) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    let mut any = false;
+    for event in events {
+        any = true;
+        hasher.update(&event.time.to_le_bytes());
+        hasher.update(&event.item.to_le_bytes());
+        hasher.update(&(event.event_id.len() as u64).to_le_bytes());
+        hasher.update(event.event_id.as_bytes());
+    }
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+    if any { u64::from_le_bytes(first) } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(time: i64, item: u64) -> Event {
+        Event {
+            time,
+            event_id: time.to_string(),
+            item,
+            kind: "rating".to_owned(),
+            value: 4.0,
+        }
+    }
+
+    fn stored() -> Arc<History> {
+        Arc::new(History {
+            events: vec![event(1, 30), event(2, 10)],
+            seen: vec![10, 20, 30],
+            profile: Some(Features::from([
+                ("gender".to_owned(), "F".into()),
+                ("age".to_owned(), "25".into()),
+            ])),
+        })
+    }
+
+    #[test]
+    fn what_the_caller_adds_comes_last_and_overrides() {
+        let query = Query {
+            user: "7".to_owned(),
+            features: Features::from([("age".to_owned(), "35".into())]),
+            events: vec![event(3, 15)],
+        };
+        let whole = Whole::new(query, &stored(), 100);
+        let items: Vec<u64> = whole.input.history.iter().map(|event| event.item).collect();
+        assert_eq!(items, [30, 10, 15]);
+        assert_eq!(whole.seen, [10, 15, 20, 30]);
+        assert_eq!(whole.input.features["age"], "35".into());
+        assert_eq!(whole.input.features["gender"], "F".into());
+    }
+
+    #[test]
+    fn the_version_says_which_events_the_model_saw() {
+        let version = |events: Vec<Event>| {
+            let query = Query {
+                events,
+                ..Query::default()
+            };
+            Whole::new(query, &stored(), 100).version
+        };
+        assert_eq!(version(vec![]), version(vec![]));
+        assert_ne!(version(vec![]), version(vec![event(3, 15)]));
+        assert_ne!(version(vec![event(3, 16)]), version(vec![event(3, 15)]));
+        let nobody = Whole::new(Query::default(), &Arc::default(), 100);
+        assert_eq!((nobody.version, nobody.has_profile), (0, false));
+    }
+
+    #[test]
+    fn the_future_counts_as_now() {
+        let whole = Whole::new(Query::default(), &stored(), 1);
+        let times: Vec<i64> = whole.input.history.iter().map(|event| event.time).collect();
+        assert_eq!(times, [1, 1]);
+    }
+}

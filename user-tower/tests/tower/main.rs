@@ -1,0 +1,8 @@
+//! A user tower's behaviours, on true servers with a small artifact that ONNX Runtime runs.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod embedding;
+mod events;
+mod house;
+mod import;
+mod process;
