@@ -1,0 +1,98 @@
+//! Popular items, for users whose tower cannot be reached.
+
+use std::collections::BTreeSet;
+
+use proto::v1::{
+    ListPopularItemsRequest, ListPopularItemsResponse, catalog_service_client::CatalogServiceClient,
+};
+use tokio::time::Instant;
+
+use crate::{
+    answer::{Coverage, Degraded, Found},
+    error::Error,
+    exclusion::Exclusion,
+    hit::{Hit, Source},
+    query::Query,
+    replica::{Failure, Replica},
+    topology::Held,
+};
+
+/// The most popular items that a tower lists.
+const MAX_K: usize = 1_000;
+
+/// Answers with the most popular items of the generation, without the excluded.
+///
+/// What the user has seen is known to the tower that cannot be reached, so only what came with the call is left out.
+/// Nothing is searched, and the coverage says so.
+///
+/// # Errors
+/// If no item tower answers by `until`.
+pub(crate) async fn popular(
+    generation: &Held,
+    query: &Query,
+    until: Instant,
+) -> Result<Found, Error> {
+    let told = (!query.allow_seen).then(|| query.who.items());
+    let excluded = query.exclude.iter().copied();
+    let excluded = excluded.chain(told.into_iter().flatten());
+    let exclusion = Exclusion::new(generation.shards(), excluded);
+
+    let wanted = query.k.saturating_add(exclusion.len()).min(MAX_K);
+    let list = list(generation, wanted as u32, until).await?;
+    let ids = list.ids.into_iter().filter(|&id| !exclusion.contains(id));
+    let hits = ids.take(query.k).map(|id| Hit {
+        id,
+        score: 0.0,
+        interest: 0,
+        source: Source::Popular,
+    });
+    let items_total = generation.manifest.items;
+    Ok(Found {
+        hits: hits.collect(),
+        coverage: Coverage {
+            items_total,
+            items_eligible: items_total.saturating_sub(exclusion.len() as u64),
+            shards_total: generation.shards(),
+            ..Coverage::default()
+        },
+        degraded: BTreeSet::from([Degraded::UserTowerDown, Degraded::FallbackPopular]),
+        cold_start: false,
+    })
+}
+
+/// Asks any item tower for the `k` most popular items, and another one if the first cannot be reached.
+///
+/// # Errors
+/// If no item tower answers by `until`.
+pub(crate) async fn list(
+    generation: &Held,
+    k: u32,
+    until: Instant,
+) -> Result<ListPopularItemsResponse, Error> {
+    let ask = async |member: &Replica| {
+        let request = ListPopularItemsRequest {
+            generation: generation.manifest.id.clone(),
+            k,
+        };
+        member
+            .probe(request, until, |channel, request| async {
+                CatalogServiceClient::new(channel)
+                    .list_popular_items(request)
+                    .await
+            })
+            .await
+    };
+    let Some(first) = generation.anyone(None) else {
+        return Err(Error::Unreachable {
+            member: "every item tower".to_owned(),
+            cause: format!("none holds generation {}", generation.manifest.id),
+        });
+    };
+    let mut answer = ask(first).await;
+    if answer.as_ref().is_err_and(Failure::may_try_another)
+        && let Some(second) = generation.anyone(Some(first))
+    {
+        answer = ask(second).await;
+    }
+    answer.map_err(|failure| Error::of("an item tower", failure))
+}

@@ -1,0 +1,58 @@
+//! The services of a gateway, as one set of routes.
+
+use std::sync::Arc;
+
+use proto::v1::{
+    catalog_service_server::CatalogServiceServer, event_service_server::EventServiceServer,
+    generation_service_server::GenerationServiceServer, recall_service_server::RecallServiceServer,
+};
+use service::{deadline::Deadline, health::Health};
+use tokio::time::Instant;
+use tonic::{Request, server::NamedService as _, service::Routes};
+use tonic_web::GrpcWebLayer;
+
+use crate::{
+    config::Config,
+    topology::{Topology, View},
+};
+
+mod catalog;
+mod event;
+mod generation;
+mod recall;
+
+const RECALL: &str = RecallServiceServer::<recall::Service>::NAME;
+const EVENT: &str = EventServiceServer::<event::Service>::NAME;
+const CATALOG: &str = CatalogServiceServer::<catalog::Service>::NAME;
+const GENERATION: &str = GenerationServiceServer::<generation::Service>::NAME;
+
+/// The services, by the names that health knows them by.
+pub(crate) const HEALTH: [&str; 4] = [RECALL, EVENT, CATALOG, GENERATION];
+
+/// Makes the routes; they answer gRPC and gRPC-Web.
+pub(crate) fn routes(topology: &Arc<Topology>, config: &Config) -> Routes {
+    let limit = config.server.max_message_bytes;
+    let recall = recall::Service::new(topology.clone(), &config.recall);
+    let event = event::Service::new(topology.clone());
+    let catalog = catalog::Service::new(topology.clone());
+    let generation = generation::Service::new(topology.clone());
+    let routes = Routes::new(RecallServiceServer::new(recall).max_decoding_message_size(limit))
+        .add_service(EventServiceServer::new(event).max_decoding_message_size(limit))
+        .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(limit))
+        .add_service(GenerationServiceServer::new(generation).max_decoding_message_size(limit));
+    Routes::from(routes.into_axum_router().layer(GrpcWebLayer::new()))
+}
+
+/// Tells which services can answer by what `view` shows.
+pub(crate) fn tell(view: &View, health: &Health) {
+    let pinned = view.pinned().is_some();
+    health.set(RECALL, pinned);
+    health.set(CATALOG, pinned);
+    health.set(EVENT, view.epoch() > 0);
+    health.set(GENERATION, true);
+}
+
+/// When the call must be answered.
+fn deadline<T>(request: &Request<T>) -> Instant {
+    Deadline::of(request).at().into()
+}

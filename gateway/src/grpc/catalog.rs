@@ -1,0 +1,119 @@
+//! Passes GetItems and ListPopularItems on to the item towers that can answer them.
+
+use std::sync::Arc;
+
+use generation::partition;
+use proto::v1::{self as pb, catalog_service_server::CatalogService, item_ref::Name};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+
+use super::deadline;
+use crate::{
+    error::Error,
+    fallback,
+    items::{self, Item},
+    topology::{Topology, View},
+};
+
+/// The most items of one call.
+const MAX_ITEMS: usize = 1_000;
+/// Popular items listed when the caller does not say how many.
+const POPULAR: u32 = 100;
+/// The most popular items of one call.
+const MAX_POPULAR: u32 = 1_000;
+
+/// Passes calls on to the holders that `topology` knows.
+#[derive(Debug)]
+pub(crate) struct Service {
+    topology: Arc<Topology>,
+}
+
+impl Service {
+    pub(super) fn new(topology: Arc<Topology>) -> Self {
+        Self { topology }
+    }
+}
+
+#[tonic::async_trait]
+impl CatalogService for Service {
+    async fn get_items(
+        &self,
+        request: Request<pb::GetItemsRequest>,
+    ) -> Result<Response<pb::GetItemsResponse>, Status> {
+        let until = deadline(&request);
+        let request = &request.into_inner();
+        let ids = &ids(&request.items)?;
+        let answer = self.topology.with_view(until, |view| async move {
+            get_items(&view, request, ids, until).await
+        });
+        Ok(Response::new(answer.await?))
+    }
+
+    async fn list_popular_items(
+        &self,
+        request: Request<pb::ListPopularItemsRequest>,
+    ) -> Result<Response<pb::ListPopularItemsResponse>, Status> {
+        let until = deadline(&request);
+        let request = &request.into_inner();
+        let k = match request.k {
+            0 => POPULAR,
+            k if k <= MAX_POPULAR => k,
+            k => {
+                let description = format!("is {k}, at most {MAX_POPULAR} is allowed");
+                return Err(Error::field("k", description).into());
+            }
+        };
+        let answer = self.topology.with_view(until, |view| async move {
+            fallback::list(view.generation(&request.generation)?, k, until).await
+        });
+        Ok(Response::new(answer.await?))
+    }
+}
+
+/// The ids of the items asked for.
+fn ids(items: &[pb::ItemRef]) -> Result<Vec<u64>, Error> {
+    if items.len() > MAX_ITEMS {
+        let description = format!("has {} items, at most {MAX_ITEMS} are allowed", items.len());
+        return Err(Error::field("items", description));
+    }
+    let id = |(at, item): (usize, &pb::ItemRef)| match &item.name {
+        Some(Name::Id(id)) => Ok(*id),
+        Some(Name::Key(key)) => Ok(partition::item_id(key)),
+        None => Err(Error::field(
+            format!("items[{at}]"),
+            "names neither an id nor a key",
+        )),
+    };
+    items.iter().enumerate().map(id).collect()
+}
+
+/// Reads items; unlike a recall, it fails if any shard that may hold one of them gives no answer.
+async fn get_items(
+    view: &View,
+    request: &pb::GetItemsRequest,
+    ids: &[u64],
+    until: Instant,
+) -> Result<pb::GetItemsResponse, Error> {
+    let generation = view.generation(&request.generation)?;
+    let mut fetched = items::fetch(generation, ids.iter().copied(), until).await;
+    if let Some((shard, failure)) = fetched.lost.pop() {
+        let member = format!("shard {shard} of generation {}", generation.manifest.id);
+        return Err(Error::of(&member, failure));
+    }
+    let mut answer = pb::GetItemsResponse::default();
+    for (asked, id) in request.items.iter().zip(ids) {
+        match fetched.items.get(id) {
+            Some(item) if is_named(item, asked) => answer.items.push(item.0.clone()),
+            _ => answer.missing.push(asked.clone()),
+        }
+    }
+    Ok(answer)
+}
+
+/// Whether the item is the one asked for: in a catalog with numeric ids, a key may make the id of some item.
+fn is_named(Item(item): &Item, asked: &pb::ItemRef) -> bool {
+    match &asked.name {
+        Some(Name::Key(key)) => item.key == *key,
+        _ => true,
+    }
+}

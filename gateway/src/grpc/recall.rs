@@ -1,0 +1,270 @@
+//! Recall.
+
+use std::{sync::Arc, time::Duration};
+
+use generation::partition;
+use proto::v1::{self as pb, item_ref::Name, recall_service_server::RecallService};
+use service::deadline::Deadline;
+use tonic::{Request, Response, Status};
+
+use crate::{
+    answer::{Answer, Candidate, Coverage, Degraded},
+    config::RecallConfig,
+    error::Error,
+    hit::Source,
+    query::Query,
+    recall::Recaller,
+    topology::Topology,
+    user_tower::Who,
+};
+
+/// The most items that a caller may list to be left out.
+const MAX_EXCLUDED: usize = 10_000;
+
+/// Answers recalls within the limits of the config.
+#[derive(Debug)]
+pub(crate) struct Service {
+    recaller: Recaller,
+    limits: RecallConfig,
+}
+
+impl Service {
+    pub(super) fn new(topology: Arc<Topology>, limits: &RecallConfig) -> Self {
+        Self {
+            recaller: Recaller::new(topology, limits.soft_deadline),
+            limits: limits.clone(),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl RecallService for Service {
+    async fn recall(
+        &self,
+        request: Request<pb::RecallRequest>,
+    ) -> Result<Response<pb::RecallResponse>, Status> {
+        let remaining = Deadline::of(&request).remaining();
+        let query = query(request.into_inner(), &self.limits)?;
+        let answer = self.recaller.recall(&query, remaining).await?;
+        Ok(Response::new(answer.into()))
+    }
+}
+
+/// Checks a request.
+fn query(request: pb::RecallRequest, limits: &RecallConfig) -> Result<Query, Error> {
+    let (page_size, most) = (request.page_size, limits.max_page_size);
+    if page_size > most {
+        let description = format!("is {page_size}, at most {most} is allowed");
+        return Err(Error::field("page_size", description));
+    }
+    if request.user_id.is_empty() && request.context.is_none() {
+        let description = "is empty, and there is no context that describes the user";
+        return Err(Error::field("user_id", description));
+    }
+    let options = request.options.unwrap_or_default();
+    let min_coverage = options.min_coverage;
+    if !(0.0..=1.0).contains(&min_coverage) {
+        let description = format!("is {min_coverage}, must be between 0 and 1");
+        return Err(Error::field("options.min_coverage", description));
+    }
+    let exclude = request.exclude.unwrap_or_default();
+    Ok(Query {
+        who: Who::new(request.user_id, request.context),
+        k: match page_size {
+            0 => limits.page_size,
+            page_size => page_size,
+        } as usize,
+        allow_seen: exclude.allow_seen,
+        exclude: excluded(exclude.items)?,
+        exact: options.exact,
+        reproducible: options.reproducible,
+        with_item: options.with_item,
+        min_coverage,
+        generation: request.generation,
+    })
+}
+
+fn excluded(items: Vec<pb::ItemRef>) -> Result<Vec<u64>, Error> {
+    if items.len() > MAX_EXCLUDED {
+        let description = format!(
+            "has {} items, at most {MAX_EXCLUDED} are allowed",
+            items.len()
+        );
+        return Err(Error::field("exclude.items", description));
+    }
+    let id = |(at, item): (usize, pb::ItemRef)| match item.name {
+        Some(Name::Id(id)) => Ok(id),
+        Some(Name::Key(key)) => Ok(partition::item_id(&key)),
+        None => {
+            let description = "names neither an id nor a key";
+            Err(Error::field(format!("exclude.items[{at}]"), description))
+        }
+    };
+    items.into_iter().enumerate().map(id).collect()
+}
+
+impl From<Answer> for pb::RecallResponse {
+    fn from(answer: Answer) -> Self {
+        let reasons = answer.degraded.into_iter().map(pb::DegradedReason::from);
+        let timings = pb::StageTimings {
+            embed: duration(answer.timings.embed),
+            search: duration(answer.timings.search),
+            total: duration(answer.timings.total),
+        };
+        Self {
+            candidates: answer.candidates.into_iter().map(Into::into).collect(),
+            generation: answer.generation,
+            space: answer.space,
+            coverage: Some(answer.coverage.into()),
+            degraded_reasons: reasons.map(Into::into).collect(),
+            timings: Some(timings),
+            cold_start: answer.cold_start,
+        }
+    }
+}
+
+impl From<Candidate> for pb::Candidate {
+    fn from(Candidate { hit, item }: Candidate) -> Self {
+        let source = match hit.source {
+            Source::Ann => pb::Source::Ann,
+            Source::Exact => pb::Source::Exact,
+            Source::Popular => pb::Source::Popular,
+        };
+        Self {
+            id: hit.id,
+            score: hit.score,
+            interest: hit.interest,
+            source: source.into(),
+            item: item.map(|item| item.0),
+        }
+    }
+}
+
+impl From<Coverage> for pb::Coverage {
+    fn from(coverage: Coverage) -> Self {
+        Self {
+            fraction: coverage.fraction(),
+            items_searched: coverage.items_searched,
+            items_eligible: coverage.items_eligible,
+            items_total: coverage.items_total,
+            shards_answered: coverage.shards_answered,
+            shards_total: coverage.shards_total,
+            exact: coverage.exact,
+        }
+    }
+}
+
+impl From<Degraded> for pb::DegradedReason {
+    fn from(degraded: Degraded) -> Self {
+        match degraded {
+            Degraded::ShardUnreachable => Self::ShardUnreachable,
+            Degraded::Deadline => Self::Deadline,
+            Degraded::UserTowerDown => Self::UserTowerDown,
+            Degraded::FallbackPopular => Self::FallbackPopular,
+            Degraded::ItemsMissing => Self::ItemsMissing,
+        }
+    }
+}
+
+fn duration(duration: Duration) -> Option<prost_types::Duration> {
+    prost_types::Duration::try_from(duration).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    const LIMITS: RecallConfig = RecallConfig {
+        page_size: 100,
+        max_page_size: 1_000,
+        soft_deadline: 0.8,
+    };
+
+    fn request() -> pb::RecallRequest {
+        pb::RecallRequest {
+            user_id: "1".to_owned(),
+            ..Default::default()
+        }
+    }
+
+    fn item(name: Option<Name>) -> pb::ItemRef {
+        pb::ItemRef { name }
+    }
+
+    /// Changes a good request and expects it to be refused, naming `field` and `what`.
+    fn refused(change: impl FnOnce(&mut pb::RecallRequest), field: &str, what: &str) {
+        let mut changed = request();
+        change(&mut changed);
+        let error = query(changed, &LIMITS).unwrap_err().to_string();
+        assert_eq!(error, format!("{field}: {what}"));
+    }
+
+    #[test]
+    fn fields_out_of_their_bounds_are_named_with_value_and_limit() {
+        refused(
+            |r| r.page_size = 1_001,
+            "page_size",
+            "is 1001, at most 1000 is allowed",
+        );
+        refused(
+            |r| r.user_id.clear(),
+            "user_id",
+            "is empty, and there is no context that describes the user",
+        );
+        for (coverage, shown) in [(1.5, "1.5"), (-0.1, "-0.1"), (f64::NAN, "NaN")] {
+            refused(
+                |r| r.options.get_or_insert_default().min_coverage = coverage,
+                "options.min_coverage",
+                &format!("is {shown}, must be between 0 and 1"),
+            );
+        }
+        refused(
+            |r| r.exclude.get_or_insert_default().items = vec![item(Some(Name::Id(1))), item(None)],
+            "exclude.items[1]",
+            "names neither an id nor a key",
+        );
+        refused(
+            |r| {
+                r.exclude.get_or_insert_default().items = vec![item(Some(Name::Id(1))); 10_001];
+            },
+            "exclude.items",
+            "has 10001 items, at most 10000 are allowed",
+        );
+    }
+
+    #[test]
+    fn limits_themselves_are_allowed() {
+        let mut asked = request();
+        asked.page_size = 1_000;
+        asked.options.get_or_insert_default().min_coverage = 1.0;
+        asked.exclude.get_or_insert_default().items = vec![item(Some(Name::Id(1))); 10_000];
+        let query = query(asked, &LIMITS).unwrap();
+        assert_eq!((query.k, query.exclude.len()), (1_000, 10_000));
+    }
+
+    #[test]
+    fn a_page_size_of_zero_is_the_default() {
+        assert_eq!(query(request(), &LIMITS).unwrap().k, 100);
+    }
+
+    #[test]
+    fn a_described_user_needs_no_id() {
+        let mut asked = request();
+        asked.user_id.clear();
+        asked.context = Some(pb::UserContext::default());
+        query(asked, &LIMITS).unwrap();
+    }
+
+    #[test]
+    fn excluded_keys_become_ids() {
+        let mut asked = request();
+        asked.exclude.get_or_insert_default().items = vec![
+            item(Some(Name::Id(7))),
+            item(Some(Name::Key("a".to_owned()))),
+        ];
+        let query = query(asked, &LIMITS).unwrap();
+        assert_eq!(query.exclude, [7, partition::item_id("a")]);
+    }
+}

@@ -1,0 +1,72 @@
+//! Reads titles and features of items from the members that hold their shards.
+
+use std::collections::{BTreeMap, HashMap};
+
+use generation::partition;
+use proto::v1::{GetItemsRequest, ItemRef, catalog_service_client::CatalogServiceClient, item_ref};
+use tokio::time::Instant;
+
+use crate::{answer::Candidate, fanout, hit::Hit, replica::Failure, topology::Held};
+
+/// An item as its tower tells it; the gateway only passes it on.
+#[derive(Clone, Debug)]
+pub(crate) struct Item(pub(crate) proto::v1::Item);
+
+/// Items by id, and why some could not be asked for.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    /// The items that their towers have.
+    pub(crate) items: HashMap<u64, Item>,
+    /// Why shards gave no answer by the deadline.
+    pub(crate) lost: Vec<(u32, Failure)>,
+}
+
+/// Adds titles and features to the hits, as far as they come by `until`.
+pub(crate) async fn describe(generation: &Held, hits: Vec<Hit>, until: Instant) -> Vec<Candidate> {
+    let mut fetched = fetch(generation, hits.iter().map(|hit| hit.id), until).await;
+    let describe = |hit: Hit| Candidate {
+        hit,
+        item: fetched.items.remove(&hit.id),
+    };
+    hits.into_iter().map(describe).collect()
+}
+
+/// Asks the holders for the items `ids`; items that the generation does not have are simply absent.
+pub(crate) async fn fetch(
+    generation: &Held,
+    ids: impl IntoIterator<Item = u64>,
+    until: Instant,
+) -> Fetched {
+    let mut by_shard = BTreeMap::<_, Vec<_>>::new();
+    for id in ids {
+        let shard = partition::shard_of(id, generation.shards());
+        by_shard.entry(shard).or_default().push(ItemRef {
+            name: Some(item_ref::Name::Id(id)),
+        });
+    }
+    let shards: Vec<_> = by_shard.keys().copied().collect();
+    let gathered = fanout::gather(generation, shards, |member, shards| {
+        let request = GetItemsRequest {
+            generation: generation.manifest.id.clone(),
+            items: shards
+                .iter()
+                .filter_map(|shard| by_shard.get(shard))
+                .flatten()
+                .cloned()
+                .collect(),
+        };
+        async move {
+            member
+                .probe(request, until, |channel, request| async {
+                    CatalogServiceClient::new(channel).get_items(request).await
+                })
+                .await
+        }
+    })
+    .await;
+    let items = gathered.answers.into_iter().flat_map(|answer| answer.items);
+    Fetched {
+        items: items.map(|item| (item.id, Item(item))).collect(),
+        lost: gathered.lost,
+    }
+}

@@ -1,0 +1,26 @@
+//! What a caller asks for, once it is checked.
+
+use crate::user_tower::Who;
+
+/// One recall to do.
+#[derive(Debug)]
+pub(crate) struct Query {
+    /// The user.
+    pub(crate) who: Who,
+    /// How many items.
+    pub(crate) k: usize,
+    /// Items to leave out; unknown ones do no harm.
+    pub(crate) exclude: Vec<u64>,
+    /// Whether items that the user has seen may be returned.
+    pub(crate) allow_seen: bool,
+    /// Scan every row instead of walking the graph.
+    pub(crate) exact: bool,
+    /// Embed the user in a batch of its own.
+    pub(crate) reproducible: bool,
+    /// Return titles and features.
+    pub(crate) with_item: bool,
+    /// The least coverage that is an answer, 0 to 1.
+    pub(crate) min_coverage: f64,
+    /// The generation to answer from; empty means the pinned one.
+    pub(crate) generation: String,
+}

@@ -1,0 +1,181 @@
+//! Searches every shard of a generation at once, and decodes what comes by the soft deadline into hits.
+
+use std::collections::BTreeSet;
+
+use proto::v1::{SearchRequest, ShardHits, ShardQuery, search_service_client::SearchServiceClient};
+use tokio::time::Instant;
+use tracing::debug;
+
+use crate::{
+    answer::{Coverage, Degraded},
+    error::Error,
+    exclusion::Exclusion,
+    fanout::{self, Gathered},
+    hit::{Hit, Source},
+    query::Query,
+    replica::Failure,
+    topology::Held,
+    user_tower::Interests,
+};
+
+/// What the shards found.
+#[derive(Debug)]
+pub(crate) struct Scattered {
+    /// The hits of each shard that answered, best first.
+    pub(crate) lists: Vec<Vec<Hit>>,
+    /// What was searched.
+    pub(crate) coverage: Coverage,
+    /// Why shards are missing.
+    pub(crate) degraded: BTreeSet<Degraded>,
+}
+
+/// Searches all shards, each without the excluded items that it would hold.
+///
+/// A shard without an answer by `until` is a smaller answer, not an error.
+///
+/// # Errors
+/// If no shard answered, or a member does not hold what it said it holds ([`Error::Stale`]).
+pub(crate) async fn search(
+    generation: &Held,
+    interests: &Interests,
+    exclusion: &Exclusion,
+    query: &Query,
+    until: Instant,
+) -> Result<Scattered, Error> {
+    let gathered = fanout::gather(generation, 0..generation.shards(), |member, shards| {
+        let request = SearchRequest {
+            generation: generation.manifest.id.clone(),
+            interests: Some(interests.0.clone()),
+            shards: shards
+                .iter()
+                .map(|&shard| ShardQuery {
+                    shard,
+                    exclude: exclusion.of(shard).to_vec(),
+                })
+                .collect(),
+            k: query.k as u32,
+            exact: query.exact,
+        };
+        async move {
+            let answer = member
+                .call(request, until, |channel, request| async {
+                    SearchServiceClient::new(channel).search(request).await
+                })
+                .await?;
+            decode(answer.shards, &shards)
+        }
+    })
+    .await;
+    cover(generation, exclusion, gathered)
+}
+
+/// One shard's answer.
+#[derive(Debug)]
+struct Shard {
+    hits: Vec<Hit>,
+    eligible: u64,
+    searched: u64,
+    exact: bool,
+}
+
+/// Decodes one member's answer for the shards `asked`, which must come in that order.
+fn decode(answered: Vec<ShardHits>, asked: &[u32]) -> Result<Vec<Shard>, Failure> {
+    let shards: Vec<_> = answered.iter().map(|shard| shard.shard).collect();
+    if shards != asked {
+        return Err(Failure::Malformed(format!(
+            "shards {shards:?}, asked for {asked:?}"
+        )));
+    }
+    answered.into_iter().map(decode_shard).collect()
+}
+
+fn decode_shard(shard: ShardHits) -> Result<Shard, Failure> {
+    let number = shard.shard;
+    let columns = [shard.ids.len(), shard.scores.len(), shard.interests.len()];
+    if columns.iter().any(|&length| length != columns[0]) {
+        return Err(Failure::Malformed(format!(
+            "columns of {columns:?} entries for shard {number}"
+        )));
+    }
+    let source = if shard.exact {
+        Source::Exact
+    } else {
+        Source::Ann
+    };
+    let rows = shard.ids.iter().zip(&shard.scores).zip(&shard.interests);
+    let hits: Vec<_> = rows
+        .map(|((&id, &score), &interest)| Hit {
+            id,
+            score,
+            interest,
+            source,
+        })
+        .collect();
+    if let Some(hit) = hits.iter().find(|hit| !hit.score.is_finite()) {
+        return Err(Failure::Malformed(format!(
+            "score {} of item {} of shard {number}",
+            hit.score, hit.id
+        )));
+    }
+    if !hits.is_sorted() {
+        return Err(Failure::Malformed(format!(
+            "hits of shard {number} that are not best first"
+        )));
+    }
+    Ok(Shard {
+        hits,
+        eligible: shard.eligible,
+        searched: shard.searched,
+        exact: shard.exact,
+    })
+}
+
+/// Sums up what the shards say they searched, and what the missing ones would have had to search.
+fn cover(
+    generation: &Held,
+    exclusion: &Exclusion,
+    gathered: Gathered<Vec<Shard>>,
+) -> Result<Scattered, Error> {
+    let manifest = &generation.manifest;
+    let mut coverage = Coverage {
+        items_total: manifest.items,
+        shards_total: generation.shards(),
+        ..Coverage::default()
+    };
+    let mut degraded = BTreeSet::new();
+    let mut first_failure = None;
+    for (shard, failure) in gathered.lost {
+        let items = generation.shard_items(shard);
+        coverage.items_eligible += items.saturating_sub(exclusion.of(shard).len() as u64);
+        degraded.insert(match failure {
+            Failure::Late => Degraded::Deadline,
+            _ => Degraded::ShardUnreachable,
+        });
+        match Error::of(
+            &format!("shard {shard} of generation {}", manifest.id),
+            failure,
+        ) {
+            stale @ Error::Stale { .. } => return Err(stale),
+            error => {
+                debug!(generation = manifest.id, shard, cause = %error, "shard left out");
+                first_failure.get_or_insert(error);
+            }
+        }
+    }
+
+    let shards: Vec<_> = gathered.answers.into_iter().flatten().collect();
+    coverage.shards_answered = shards.len() as u32;
+    coverage.exact = !shards.is_empty() && shards.iter().all(|shard| shard.exact);
+    for shard in &shards {
+        coverage.items_eligible += shard.eligible;
+        coverage.items_searched += shard.searched.min(shard.eligible);
+    }
+    match first_failure {
+        Some(failure) if shards.is_empty() => Err(failure),
+        _ => Ok(Scattered {
+            lists: shards.into_iter().map(|shard| shard.hits).collect(),
+            coverage,
+            degraded,
+        }),
+    }
+}

@@ -1,0 +1,163 @@
+//! Asks the user tower that owns a user for the user's interests and for what the user has seen.
+
+use generation::partition;
+use proto::v1::{
+    EmbedUsersRequest, EmbedUsersResponse, UserContext, UserEmbedding, UserQuery, Vectors,
+    item_ref, user_tower_service_client::UserTowerServiceClient,
+};
+use tokio::time::Instant;
+
+use crate::{
+    error::Error,
+    query::Query,
+    replica::{Failure, Replica},
+    topology::{Held, View},
+};
+
+/// The user of a recall, as the caller names or describes them.
+#[derive(Clone, Debug)]
+pub(crate) struct Who(UserQuery);
+
+/// An embedded user.
+#[derive(Debug)]
+pub(crate) struct User {
+    /// One vector an interest, in the generation's space.
+    pub(crate) interests: Interests,
+    /// Every item that the user has seen, ascending.
+    pub(crate) seen: Vec<u64>,
+    /// Whether nothing was known of the user.
+    pub(crate) cold_start: bool,
+}
+
+/// Query vectors `[count, dim]`, passed on as they came.
+#[derive(Clone, Debug)]
+pub(crate) struct Interests(pub(crate) Vectors);
+
+impl Who {
+    /// A stored user (`user_id` not empty), a described one (`context`), or a stored one with additions.
+    pub(crate) fn new(user_id: String, context: Option<UserContext>) -> Self {
+        Self(UserQuery { user_id, context })
+    }
+
+    /// The items of the history that came with the call.
+    pub(crate) fn items(&self) -> impl Iterator<Item = u64> {
+        let history = self.0.context.iter().flat_map(|context| &context.history);
+        history.filter_map(|event| match event.item.as_ref()?.name.as_ref()? {
+            item_ref::Name::Id(id) => Some(*id),
+            item_ref::Name::Key(key) => Some(partition::item_id(key)),
+        })
+    }
+}
+
+/// Embeds the user with the user model of `generation`: at the owner, or, for a user who is only described, anywhere.
+///
+/// # Errors
+/// [`Error::Unreachable`] or [`Error::Late`] if there is no answer by `until`, [`Error::Stale`] if the tower goes by
+/// another generation or other MEMBERS.
+pub(crate) async fn embed(
+    view: &View,
+    generation: &Held,
+    query: &Query,
+    until: Instant,
+) -> Result<User, Error> {
+    let id = &generation.manifest.id;
+    let request = EmbedUsersRequest {
+        generation: id.clone(),
+        users: vec![query.who.0.clone()],
+        members_epoch: 0,
+        reproducible: query.reproducible,
+    };
+    if query.who.0.user_id.is_empty() {
+        return embed_anywhere(view, generation, request, until).await;
+    }
+    let owner = view.owner(&query.who.0.user_id)?;
+    if owner.is_gone() || !owner.held.contains(id) {
+        return Err(Error::Unreachable {
+            member: owner.name.clone(),
+            cause: format!("by its last answer it cannot embed for generation {id}"),
+        });
+    }
+    let request = EmbedUsersRequest {
+        members_epoch: view.epoch(),
+        ..request
+    };
+    let answer = ask(&owner.replica, request, until).await;
+    decode(&owner.name, generation, answer)
+}
+
+/// Asks any user tower that holds the generation, and another one if the first cannot be reached.
+async fn embed_anywhere(
+    view: &View,
+    generation: &Held,
+    request: EmbedUsersRequest,
+    until: Instant,
+) -> Result<User, Error> {
+    let id = &generation.manifest.id;
+    let Some(first) = view.embedder(id, None) else {
+        return Err(Error::Unreachable {
+            member: "every user tower".to_owned(),
+            cause: format!("none that is healthy holds generation {id}"),
+        });
+    };
+    let mut answer = ask(first, request.clone(), until).await;
+    if answer.as_ref().is_err_and(Failure::may_try_another)
+        && let Some(second) = view.embedder(id, Some(first))
+    {
+        answer = ask(second, request, until).await;
+    }
+    decode("a user tower", generation, answer)
+}
+
+async fn ask(
+    member: &Replica,
+    request: EmbedUsersRequest,
+    until: Instant,
+) -> Result<EmbedUsersResponse, Failure> {
+    member
+        .call(request, until, |channel, request| async {
+            UserTowerServiceClient::new(channel)
+                .embed_users(request)
+                .await
+        })
+        .await
+}
+
+/// Takes the one user out of an answer, and refuses vectors that the generation's shards could not be searched with.
+fn decode(
+    member: &str,
+    generation: &Held,
+    answer: Result<EmbedUsersResponse, Failure>,
+) -> Result<User, Error> {
+    let refused = |failure| {
+        let own_name = |field: &str| field.strip_prefix("users[0].").unwrap_or(field).to_owned();
+        Error::of(member, failure).rename_fields(own_name)
+    };
+    let users = answer.map_err(refused)?.users;
+    let malformed = |what| Error::of(member, Failure::Malformed(what));
+    let count = users.len();
+    let [user] = <[UserEmbedding; 1]>::try_from(users)
+        .map_err(|_| malformed(format!("{count} users, asked for 1")))?;
+    let interests = user.interests.unwrap_or_default();
+    let manifest = &generation.manifest;
+    if interests.space != manifest.space {
+        return Err(Error::SpaceMismatch {
+            generation: manifest.id.clone(),
+            expected: manifest.space.clone(),
+            member: member.to_owned(),
+            found: interests.space,
+        });
+    }
+    let bytes = interests.f32.len();
+    let whole_rows = bytes > 0 && bytes.is_multiple_of(manifest.dim * size_of::<f32>());
+    if interests.dim as usize != manifest.dim || !whole_rows {
+        return Err(malformed(format!(
+            "interests of dimension {} in {bytes} bytes, generation {} has dimension {}",
+            interests.dim, manifest.id, manifest.dim
+        )));
+    }
+    Ok(User {
+        interests: Interests(interests),
+        seen: user.seen,
+        cold_start: user.cold_start,
+    })
+}

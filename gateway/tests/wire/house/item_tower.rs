@@ -1,0 +1,237 @@
+//! An item tower with canned scores, which refuses what a true one would refuse.
+
+use std::{
+    collections::BTreeMap,
+    future::pending,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use generation::{manifest::Manifest, partition};
+use proto::v1::{
+    self as pb,
+    catalog_service_server::{CatalogService, CatalogServiceServer},
+    item_ref::Name,
+    search_service_server::{SearchService, SearchServiceServer},
+};
+use service::{health::Health, status};
+use tonic::{Request, Response, Status, service::Routes};
+
+use super::{ITEMS, peer::Peer, score, shard_items};
+
+const SEARCH: &str = "twotower.v1.SearchService";
+
+/// A running item tower.
+pub(crate) struct ItemTower {
+    state: Arc<Mutex<State>>,
+    health: Health,
+    peer: Peer,
+}
+
+/// What it holds, how it behaves, and what was asked of it.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) held: BTreeMap<String, Held>,
+    /// Searches get no answer.
+    pub(crate) hangs: bool,
+    /// Reading items fails.
+    pub(crate) no_items: bool,
+    /// Searches that were answered or refused.
+    pub(crate) searches: Vec<pb::SearchRequest>,
+}
+
+/// A generation's shards.
+pub(crate) struct Held {
+    space: String,
+    shards: Vec<u32>,
+    of: u32,
+}
+
+impl ItemTower {
+    pub(crate) fn start() -> Self {
+        let state = Arc::new(Mutex::default());
+        let health = Health::new(&[SEARCH]);
+        let service = Service(Arc::clone(&state));
+        let routes = Routes::new(SearchServiceServer::new(service.clone()))
+            .add_service(CatalogServiceServer::new(service));
+        let peer = Peer::start(routes, health.clone());
+        Self {
+            state,
+            health,
+            peer,
+        }
+    }
+
+    pub(crate) fn uri(&self) -> String {
+        format!("http://{}", self.peer.address)
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(crate) fn hold(&self, manifest: &Manifest, shards: &[u32]) {
+        let held = Held {
+            space: manifest.space.clone(),
+            shards: shards.to_vec(),
+            of: manifest.shards.len() as u32,
+        };
+        self.state().held.insert(manifest.id.clone(), held);
+        self.health.set(SEARCH, true);
+    }
+
+    pub(crate) fn drop_generation(&self, id: &str) {
+        self.state().held.remove(id);
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.peer.kill();
+    }
+}
+
+#[derive(Clone)]
+struct Service(Arc<Mutex<State>>);
+
+impl State {
+    fn get(&self, generation: &str) -> Result<&Held, Status> {
+        self.held.get(generation).ok_or_else(|| {
+            let message = format!("generation {generation:?} is not held");
+            status::failed_precondition(status::GENERATION_NOT_HELD, message)
+        })
+    }
+
+    fn search(&mut self, request: pb::SearchRequest) -> Result<pb::SearchResponse, Status> {
+        self.searches.push(request.clone());
+        let held = self.get(&request.generation)?;
+        let interests = request.interests.unwrap_or_default();
+        if interests.space != held.space {
+            return Err(status::failed_precondition(
+                status::SPACE_MISMATCH,
+                format!("space {} is not {}", interests.space, held.space),
+            ));
+        }
+        let shards = request.shards.iter().map(|query| {
+            assert!(
+                held.shards.contains(&query.shard),
+                "never asked for what it lacks"
+            );
+            assert!(query.exclude.is_sorted());
+            let is_mine = |id: &u64| partition::shard_of(*id, held.of) == query.shard;
+            assert!(
+                query.exclude.iter().all(is_mine),
+                "only its own excluded ids"
+            );
+            let items = shard_items(query.shard, held.of);
+            let eligible: Vec<_> = items
+                .into_iter()
+                .filter(|id| !query.exclude.contains(id))
+                .collect();
+            let ids: Vec<_> = eligible.iter().copied().take(request.k as usize).collect();
+            pb::ShardHits {
+                shard: query.shard,
+                scores: ids
+                    .iter()
+                    .map(|&id| score(&request.generation, id))
+                    .collect(),
+                interests: vec![0; ids.len()],
+                ids,
+                eligible: eligible.len() as u64,
+                searched: eligible.len() as u64,
+                exact: request.exact,
+            }
+        });
+        Ok(pb::SearchResponse {
+            shards: shards.collect(),
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl SearchService for Service {
+    async fn search(
+        &self,
+        request: Request<pb::SearchRequest>,
+    ) -> Result<Response<pb::SearchResponse>, Status> {
+        if self.0.lock().unwrap().hangs {
+            pending::<()>().await;
+        }
+        let answer = self.0.lock().unwrap().search(request.into_inner());
+        answer.map(Response::new)
+    }
+
+    async fn list_shards(
+        &self,
+        _: Request<pb::ListShardsRequest>,
+    ) -> Result<Response<pb::ListShardsResponse>, Status> {
+        let state = self.0.lock().unwrap();
+        let generations = state
+            .held
+            .iter()
+            .rev()
+            .map(|(id, held)| pb::HeldGeneration {
+                generation: id.clone(),
+                space: held.space.clone(),
+                shards: held
+                    .shards
+                    .iter()
+                    .map(|&shard| pb::HeldShard {
+                        shard,
+                        items: shard_items(shard, held.of).len() as u64,
+                    })
+                    .collect(),
+            });
+        Ok(Response::new(pb::ListShardsResponse {
+            generations: generations.collect(),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl CatalogService for Service {
+    async fn get_items(
+        &self,
+        request: Request<pb::GetItemsRequest>,
+    ) -> Result<Response<pb::GetItemsResponse>, Status> {
+        let state = self.0.lock().unwrap();
+        if state.no_items {
+            return Err(Status::internal("no items today"));
+        }
+        let request = request.into_inner();
+        let held = state.get(&request.generation)?;
+        let mut answer = pb::GetItemsResponse::default();
+        for asked in request.items {
+            let Some(Name::Id(id)) = asked.name else {
+                panic!("the gateway asks by id");
+            };
+            let shard = partition::shard_of(id, held.of);
+            assert!(
+                held.shards.contains(&shard),
+                "never asked for what it lacks"
+            );
+            if (1..=ITEMS).contains(&id) {
+                answer.items.push(pb::Item {
+                    id,
+                    title: format!("item {id}"),
+                    ..Default::default()
+                });
+            } else {
+                answer.missing.push(asked);
+            }
+        }
+        Ok(Response::new(answer))
+    }
+
+    async fn list_popular_items(
+        &self,
+        request: Request<pb::ListPopularItemsRequest>,
+    ) -> Result<Response<pb::ListPopularItemsResponse>, Status> {
+        let state = self.0.lock().unwrap();
+        let request = request.into_inner();
+        state.get(&request.generation)?;
+        let ids: Vec<_> = (1..=ITEMS).rev().take(request.k as usize).collect();
+        Ok(Response::new(pb::ListPopularItemsResponse {
+            generation: request.generation,
+            counts: ids.clone(),
+            ids,
+        }))
+    }
+}
