@@ -37,7 +37,7 @@ build: $(ORT) ## Builds every binary.
 	$(CARGO) build --release --workspace --bins
 
 .PHONY: test
-test: $(ORT) $(VENV)/ready ## Runs everything that proves it.
+test: build $(VENV)/ready ## Runs everything that proves it.
 	rm -f target/real-data-tests.log
 	$(CARGO) test --release --workspace
 	@deploy/real-data-summary target/real-data-tests.log
@@ -52,6 +52,10 @@ lint: ## Checks format, lints and documentation.
 deny: ## Checks licences, bans and sources of what we depend on.
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing; install it: cargo install --locked cargo-deny" >&2; exit 1; }
 	$(CARGO) deny check licenses bans sources
+
+.PHONY: wire
+wire: ## Checks the wire contract with buf; needs npm.
+	cd proto && npx --yes @bufbuild/buf@1.75.0 lint
 
 .PHONY: ort
 ort: $(ORT) ## Fetches ONNX Runtime into .ort/.

@@ -1,0 +1,89 @@
+//! A house that serves a small model, really trained on a small generated dataset; one for each test binary.
+
+use std::{
+    path::PathBuf,
+    sync::{LazyLock, Mutex},
+};
+
+use onnx::dataset::{Dataset, generator, split::ItemSet};
+use stack::{
+    fill,
+    house::{House, Plan},
+    prepare::{self, Options, Prepared},
+};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tonic::transport::Channel;
+
+/// Everything that a test may ask for.
+pub(crate) struct Small {
+    pub(crate) prepared: Prepared,
+    pub(crate) generation: String,
+    pub(crate) address: String,
+    /// Stops the house and removes its files when the process ends.
+    _house: Mutex<House>,
+    _folder: TempDir,
+}
+
+/// Runs every future of the tests, so that the house outlives each of them.
+pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+
+pub(crate) static SMALL: LazyLock<Small> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        data: "generated".to_owned(),
+        work: folder.path().to_path_buf(),
+        towers: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../onnx/towers")),
+        recipe: "default".to_owned(),
+        epochs: Some(1),
+    };
+    generator::generate(&generator::Options {
+        users: 60,
+        items: 150,
+        events: 3_000,
+        ..Default::default()
+    })
+    .write(&options.dataset())
+    .unwrap();
+    let prepared = prepare::run(&options).unwrap();
+    let (house, generation) = RUNTIME.block_on(start(&options, &prepared)).unwrap();
+    Small {
+        address: house.gateway.to_string(),
+        prepared,
+        generation,
+        _house: Mutex::new(house),
+        _folder: folder,
+    }
+});
+
+/// Starts the house, indexes the catalog, and imports everything but the test events.
+async fn start(options: &Options, prepared: &Prepared) -> anyhow::Result<(House, String)> {
+    prepare::store(prepared, &options.store()).await?;
+    let mut house = House::start(&Plan::at(&options.work, 0)).await?;
+    let item_tower = format!("http://{}", house.item_towers[0]);
+    let space = &prepared.evaluation.space;
+    let indexed = fill::index(&options.store(), &options.dataset(), space, &item_tower).await?;
+    let held = fill::held_back(&prepared.dataset, ItemSet::S);
+    let user_tower = format!("http://{}", house.user_tower);
+    fill::import(&prepared.dataset, &user_tower, |event| {
+        !held.contains(&event)
+    })
+    .await?;
+    house.serves(&indexed.generation).await?;
+    Ok((house, indexed.generation))
+}
+
+impl Small {
+    pub(crate) fn dataset(&self) -> &Dataset {
+        &self.prepared.dataset
+    }
+
+    /// A connection of its own to the gateway.
+    pub(crate) async fn gateway(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.address))
+            .unwrap()
+            .connect()
+            .await
+            .unwrap()
+    }
+}
