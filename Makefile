@@ -10,7 +10,8 @@ PYTHON ?= python3
 DATA ?= generated
 BIN := target/release
 VENV := .venv
-ORT := .ort/libonnxruntime.so
+# ONNX Runtime: a library of your own by ORT_DYLIB_PATH, else fetched.
+ORT := $(if $(ORT_DYLIB_PATH),,.ort/ready)
 
 # The work that the demo leaves behind; one folder for each data set.
 name := $(if $(filter generated,$(DATA)),generated,$(notdir $(patsubst %/,%,$(DATA))))
@@ -59,10 +60,12 @@ wire: ## Checks the wire contract with buf; needs npm.
 
 .PHONY: ort
 ort: $(ORT) ## Fetches ONNX Runtime into .ort/.
-$(ORT): deploy/fetch-onnxruntime deploy/onnxruntime.sha256
-	PYTHON=$(PYTHON) deploy/fetch-onnxruntime .ort
+.ort/ready: deploy/fetch-onnxruntime deploy/onnxruntime.sha256
+	@PYTHON=$(PYTHON) deploy/fetch-onnxruntime .ort
+	@touch $@
 
-# A Python environment for the tests that drive the servers with public clients.
+.PHONY: python
+python: $(VENV)/ready ## Sets up .venv for examples/python.
 $(VENV)/ready: examples/python/requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing; install python3 with pip, or set PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) has no venv module; install it (Debian: apt-get install python3-venv)" >&2; exit 1; }

@@ -138,7 +138,13 @@ impl Artifact {
     /// [`Error::Golden`] if there are none for a tower, [`Error::GoldenMismatch`] at the first that differs by more than
     /// [`golden::TOLERANCE`], or what the encoders give.
     pub fn check_golden(&self, user: &UserEncoder, item: &ItemEncoder) -> Result<(), Error> {
-        golden::check(self, user, item)
+        let first = self.golden_findings(user, item).into_iter().next();
+        first.map_or(Ok(()), Err)
+    }
+
+    /// Compares every set of golden vectors as [`Artifact::check_golden`] does, and returns one error a wrong set.
+    pub fn golden_findings(&self, user: &UserEncoder, item: &ItemEncoder) -> Vec<Error> {
+        golden::findings(self, user, item)
     }
 
     /// Reads a listed file of at most `limit` bytes, and hashes what was read.
@@ -147,6 +153,17 @@ impl Artifact {
     /// [`Error`] naming the file and what is wrong with it.
     pub fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>, Error> {
         read::listed(&self.dir, &self.listing, name, limit)
+    }
+}
+
+/// Compares every listed file of a directory with the listing, and returns one error a wrong file.
+pub fn damage(dir: &Path) -> Vec<Error> {
+    match Listing::read(dir) {
+        Ok(listing) => listing
+            .all()
+            .filter_map(|(name, entry)| read::verify(dir, name, entry).err())
+            .collect(),
+        Err(cause) => vec![cause],
     }
 }
 

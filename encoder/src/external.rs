@@ -8,14 +8,18 @@ use crate::messages::{
     AttributeProto, GraphProto, ModelProto, NodeProto, SparseTensorProto, TensorProto,
 };
 
+/// What the tensors say: a location each, or what is wrong with it.
+type Found = BTreeSet<Result<String, String>>;
+
 /// Returns the locations of external data that the model names anywhere.
 ///
 /// # Errors
-/// A problem, if the bytes are no ONNX model.
+/// A problem, if the bytes are no ONNX model, or a tensor with external data does not name exactly one location: of
+/// several, readers take different ones.
 pub(crate) fn locations(model: Bytes) -> Result<BTreeSet<String>, String> {
     let model =
         ModelProto::decode(model).map_err(|cause| format!("it is no ONNX model: {cause}"))?;
-    let mut found = BTreeSet::new();
+    let mut found = Found::new();
     match &model.graph {
         Some(graph) => in_graph(graph, &mut found),
         None => return Err("it is no ONNX model: it has no graph".to_owned()),
@@ -30,10 +34,10 @@ pub(crate) fn locations(model: Bytes) -> Result<BTreeSet<String>, String> {
             .iter()
             .for_each(|attribute| in_attribute(attribute, &mut found));
     }
-    Ok(found)
+    found.into_iter().collect()
 }
 
-fn in_graph(graph: &GraphProto, found: &mut BTreeSet<String>) {
+fn in_graph(graph: &GraphProto, found: &mut Found) {
     graph
         .initializer
         .iter()
@@ -45,13 +49,13 @@ fn in_graph(graph: &GraphProto, found: &mut BTreeSet<String>) {
     graph.node.iter().for_each(|node| in_node(node, found));
 }
 
-fn in_node(node: &NodeProto, found: &mut BTreeSet<String>) {
+fn in_node(node: &NodeProto, found: &mut Found) {
     node.attribute
         .iter()
         .for_each(|attribute| in_attribute(attribute, found));
 }
 
-fn in_attribute(attribute: &AttributeProto, found: &mut BTreeSet<String>) {
+fn in_attribute(attribute: &AttributeProto, found: &mut Found) {
     attribute
         .t
         .iter()
@@ -69,7 +73,7 @@ fn in_attribute(attribute: &AttributeProto, found: &mut BTreeSet<String>) {
     sparse.for_each(|tensor| in_sparse(tensor, found));
 }
 
-fn in_sparse(tensor: &SparseTensorProto, found: &mut BTreeSet<String>) {
+fn in_sparse(tensor: &SparseTensorProto, found: &mut Found) {
     tensor
         .values
         .iter()
@@ -77,16 +81,22 @@ fn in_sparse(tensor: &SparseTensorProto, found: &mut BTreeSet<String>) {
         .for_each(|part| in_tensor(part, found));
 }
 
-fn in_tensor(tensor: &TensorProto, found: &mut BTreeSet<String>) {
-    if tensor.data_location != 0 || !tensor.external_data.is_empty() {
-        let location = tensor
-            .external_data
-            .iter()
-            .find(|entry| entry.key == "location");
-        found.insert(
-            location
-                .map(|entry| entry.value.clone())
-                .unwrap_or_default(),
-        );
+fn in_tensor(tensor: &TensorProto, found: &mut Found) {
+    if tensor.data_location == 0 && tensor.external_data.is_empty() {
+        return;
     }
+    let locations: Vec<&str> = tensor
+        .external_data
+        .iter()
+        .filter(|entry| entry.key == "location")
+        .map(|entry| entry.value.as_str())
+        .collect();
+    found.insert(match locations.as_slice() {
+        [location] => Ok((*location).to_owned()),
+        _ => Err(format!(
+            "external data of tensor `{}` has {} locations, it must have 1",
+            tensor.name,
+            locations.len()
+        )),
+    });
 }

@@ -2,6 +2,7 @@
 //!
 //! [`tensors`] turns them into padded tensors by the signature; [`history`] decides which events a model sees.
 
+pub mod extremes;
 pub mod history;
 pub mod tensors;
 

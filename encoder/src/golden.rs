@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     features::{Item, User, tensors::Tensor},
     messages::TensorProto,
-    session::{BUCKETS, ItemEncoder, UserEncoder},
+    session::{BUCKETS, ItemEncoder, LARGEST, UserEncoder},
     signature::{Output, Signature},
 };
 
@@ -54,38 +54,7 @@ pub struct Set {
 /// # Errors
 /// [`Error::Golden`] if a tower has none, or a tensor is not of the shape that the rows make.
 pub fn read(artifact: &Artifact) -> Result<Vec<Set>, Error> {
-    let bytes = artifact
-        .read(RAW, LIMIT)
-        .map_err(|cause| golden(cause.to_string()))?;
-    let text =
-        std::str::from_utf8(&bytes).map_err(|cause| golden(format!("raw.jsonl: {cause}")))?;
-    let mut sets = Vec::new();
-    for (at, line) in text
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .enumerate()
-    {
-        let raw = serde_json::from_str(line)
-            .map_err(|cause| golden(format!("raw.jsonl, set {at}: {cause}")))?;
-        sets.push(read_set(artifact, at, raw)?);
-    }
-    for (tower, there) in [
-        (
-            "user",
-            sets.iter().any(|set| matches!(set.raw, Raw::User(_))),
-        ),
-        (
-            "item",
-            sets.iter().any(|set| matches!(set.raw, Raw::Item(_))),
-        ),
-    ] {
-        if !there {
-            return Err(golden(format!(
-                "raw.jsonl has no rows for the {tower} tower"
-            )));
-        }
-    }
-    Ok(sets)
+    sets(artifact).into_iter().collect()
 }
 
 /// Returns the content of `golden/raw.jsonl`.
@@ -100,28 +69,16 @@ pub fn lines(raw: &[Raw]) -> Vec<u8> {
 }
 
 /// Compares every set with what the encoders make of its raw rows, at every batch bucket.
-pub(crate) fn check(
-    artifact: &Artifact,
-    user: &UserEncoder,
-    item: &ItemEncoder,
-) -> Result<(), Error> {
-    for (at, set) in read(artifact)?.iter().enumerate() {
-        compare::inputs(artifact, at, set)?;
-        for bucket in BUCKETS {
-            match &set.raw {
-                Raw::User(users) => {
-                    let found = user.encode(&compare::cycle(users, bucket))?;
-                    compare::rows(at, bucket, users.len(), &found.values, &set.vectors)?;
-                    compare::rows(at, bucket, users.len(), &found.weights, &set.weights)?;
-                }
-                Raw::Item(items) => {
-                    let found = item.encode(&compare::cycle(items, bucket))?;
-                    compare::rows(at, bucket, items.len(), &found.values, &set.vectors)?;
-                }
-            }
-        }
-    }
-    Ok(())
+///
+/// Returns one error a set that is wrong.
+pub(crate) fn findings(artifact: &Artifact, user: &UserEncoder, item: &ItemEncoder) -> Vec<Error> {
+    let compared = sets(artifact).into_iter().enumerate();
+    compared
+        .filter_map(|(at, set)| {
+            set.and_then(|set| check(artifact, at, &set, user, item))
+                .err()
+        })
+        .collect()
 }
 
 impl Raw {
@@ -145,6 +102,73 @@ impl Raw {
             Self::Item(_) => (signature.dim, &signature.item.output),
         }
     }
+}
+
+/// Reads the sets one by one: a set that cannot be read does not hide the others.
+fn sets(artifact: &Artifact) -> Vec<Result<Set, Error>> {
+    let text = match text(artifact) {
+        Ok(text) => text,
+        Err(cause) => return vec![Err(cause)],
+    };
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    let mut sets: Vec<Result<Set, Error>> = lines
+        .enumerate()
+        .map(|(at, line)| {
+            let raw = serde_json::from_str(line)
+                .map_err(|cause| golden(format!("raw.jsonl, set {at}: {cause}")))?;
+            read_set(artifact, at, raw)
+        })
+        .collect();
+    if sets.iter().all(Result::is_ok) {
+        let has = |wanted: fn(&Raw) -> bool| sets.iter().flatten().any(|set| wanted(&set.raw));
+        let towers = [
+            ("user", has(|raw| matches!(raw, Raw::User(_)))),
+            ("item", has(|raw| matches!(raw, Raw::Item(_)))),
+        ];
+        for (tower, _) in towers.iter().filter(|(_, there)| !there) {
+            let problem = format!("raw.jsonl has no rows for the {tower} tower");
+            sets.push(Err(golden(problem)));
+        }
+    }
+    sets
+}
+
+fn text(artifact: &Artifact) -> Result<String, Error> {
+    let bytes = artifact
+        .read(RAW, LIMIT)
+        .map_err(|cause| golden(cause.to_string()))?;
+    String::from_utf8(bytes).map_err(|cause| golden(format!("raw.jsonl: {cause}")))
+}
+
+/// Compares one set: all of its rows at the largest bucket, the first ones at every other.
+fn check(
+    artifact: &Artifact,
+    at: usize,
+    set: &Set,
+    user: &UserEncoder,
+    item: &ItemEncoder,
+) -> Result<(), Error> {
+    compare::inputs(artifact, at, set)?;
+    let rows = set.raw.len();
+    for bucket in BUCKETS {
+        let count = if bucket == LARGEST {
+            rows.next_multiple_of(LARGEST)
+        } else {
+            bucket
+        };
+        match &set.raw {
+            Raw::User(users) => {
+                let found = user.encode(&compare::cycle(users, count))?;
+                compare::rows(at, bucket, rows, &found.values, &set.vectors)?;
+                compare::rows(at, bucket, rows, &found.weights, &set.weights)?;
+            }
+            Raw::Item(items) => {
+                let found = item.encode(&compare::cycle(items, count))?;
+                compare::rows(at, bucket, rows, &found.values, &set.vectors)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn read_set(artifact: &Artifact, at: usize, raw: Raw) -> Result<Set, Error> {

@@ -123,7 +123,8 @@ impl ItemEncoder {
     }
 }
 
-const LARGEST: usize = BUCKETS[BUCKETS.len() - 1];
+/// The last of [`BUCKETS`].
+pub(crate) const LARGEST: usize = BUCKETS[BUCKETS.len() - 1];
 
 /// Returns the smallest bucket that holds `rows` rows.
 fn bucket(rows: usize) -> usize {

@@ -195,9 +195,10 @@ pub enum HashFunction {
 }
 
 impl Input {
-    /// Returns how many elements a row has.
+    /// Returns how many elements a row has; `usize::MAX` stands for all that is more.
     pub fn width(&self) -> usize {
-        self.shape.iter().skip(1).flatten().product()
+        let axes = self.shape.iter().skip(1).flatten();
+        axes.fold(1, |width, axis| width.saturating_mul(*axis))
     }
 }
 

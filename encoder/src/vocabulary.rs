@@ -105,6 +105,17 @@ impl Vocabulary {
         self.len == 0
     }
 
+    /// Returns the texts of the lowest and the highest id but the `reserved` ones; none if its lines are item ids.
+    pub(crate) fn ends(&self, reserved: &[u32]) -> Vec<String> {
+        let Keys::Texts(texts) = &self.keys else {
+            return Vec::new();
+        };
+        let named = || texts.iter().map(|(text, id)| (id, text));
+        let free = || named().filter(|(id, _)| !reserved.contains(id));
+        let ends = [free().min(), free().max()].into_iter().flatten();
+        ends.map(|(_, text)| text.to_string()).collect()
+    }
+
     /// Returns the item ids that it names, in no order; none if it was not read as a file of item ids.
     pub fn items(&self) -> impl Iterator<Item = u64> {
         let items = match &self.keys {
@@ -156,6 +167,8 @@ mod tests {
         assert_eq!(genders.len(), 4);
         assert_eq!(genders.id(Key::Text("M")), Some(3));
         assert_eq!(genders.id(Key::Text("m")), None);
+        assert_eq!(genders.ends(&[0, 1]), ["F", "M"]);
+        assert!(genders.ends(&[0, 1, 2, 3]).is_empty());
     }
 
     #[test]

@@ -201,10 +201,29 @@ fn pass_on(status: &Status) -> Status {
     )
 }
 
-/// Whether the code says that a member is broken, which is no matter of the caller's.
+/// Whether the code says that a member or the call to it is broken, which is no matter of the caller's; OUT_OF_RANGE is
+/// what tonic makes of a message that is too long.
 fn is_fault(code: Code) -> bool {
     matches!(
         code,
-        Code::Unknown | Code::Internal | Code::Unimplemented | Code::DataLoss | Code::Ok
+        Code::Unknown
+            | Code::Internal
+            | Code::Unimplemented
+            | Code::DataLoss
+            | Code::OutOfRange
+            | Code::Ok
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_too_long_for_a_member_is_no_fault_of_the_caller() {
+        let refused = Failure::Refused(Status::out_of_range("message length too large"));
+        let seen = Status::from(Error::of("a member", refused));
+        assert_eq!(seen.code(), Code::Internal);
+        assert_eq!(seen.message(), status::internal().message());
+    }
 }

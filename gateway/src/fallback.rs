@@ -1,6 +1,4 @@
-//! Popular items, for users whose tower cannot be reached.
-
-use std::collections::BTreeSet;
+//! Popular items, for users whose tower cannot be reached or knows no interest of theirs.
 
 use proto::v1::{
     ListPopularItemsRequest, ListPopularItemsResponse, catalog_service_client::CatalogServiceClient,
@@ -15,6 +13,7 @@ use crate::{
     query::Query,
     replica::{Failure, Replica},
     topology::Held,
+    user_tower::User,
 };
 
 /// The most popular items that a tower lists.
@@ -22,19 +21,21 @@ const MAX_K: usize = 1_000;
 
 /// Answers with the most popular items of the generation, without the excluded.
 ///
-/// What the user has seen is known to the tower that cannot be reached, so only what came with the call is left out.
-/// Nothing is searched, and the coverage says so.
+/// What the user has seen is left out too where it is known: of an embedded `user`, or what came with the call. Nothing
+/// is searched, and the coverage says so.
 ///
 /// # Errors
 /// If no item tower answers by `until`.
 pub(crate) async fn popular(
     generation: &Held,
+    user: Option<&User>,
     query: &Query,
     until: Instant,
 ) -> Result<Found, Error> {
-    let told = (!query.allow_seen).then(|| query.who.items());
+    let known = user.into_iter().flat_map(|user| user.seen.iter().copied());
+    let seen = (!query.allow_seen).then(|| query.who.items().chain(known));
     let excluded = query.exclude.iter().copied();
-    let excluded = excluded.chain(told.into_iter().flatten());
+    let excluded = excluded.chain(seen.into_iter().flatten());
     let exclusion = Exclusion::new(generation.shards(), excluded);
 
     let wanted = query.k.saturating_add(exclusion.len()).min(MAX_K);
@@ -47,16 +48,20 @@ pub(crate) async fn popular(
         source: Source::Popular,
     });
     let items_total = generation.manifest.items;
+    let tower_down = user.is_none().then_some(Degraded::UserTowerDown);
     Ok(Found {
         hits: hits.collect(),
         coverage: Coverage {
             items_total,
-            items_eligible: items_total.saturating_sub(exclusion.len() as u64),
+            items_eligible: items_total,
             shards_total: generation.shards(),
             ..Coverage::default()
         },
-        degraded: BTreeSet::from([Degraded::UserTowerDown, Degraded::FallbackPopular]),
-        cold_start: false,
+        degraded: tower_down
+            .into_iter()
+            .chain([Degraded::FallbackPopular])
+            .collect(),
+        cold_start: user.is_some_and(|user| user.cold_start),
     })
 }
 

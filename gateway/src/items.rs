@@ -6,7 +6,13 @@ use generation::partition;
 use proto::v1::{GetItemsRequest, ItemRef, catalog_service_client::CatalogServiceClient, item_ref};
 use tokio::time::Instant;
 
-use crate::{answer::Candidate, fanout, hit::Hit, replica::Failure, topology::Held};
+use crate::{
+    answer::Candidate,
+    fanout,
+    hit::Hit,
+    replica::{ANSWER_BYTES, Failure},
+    topology::Held,
+};
 
 /// An item as its tower tells it; the gateway only passes it on.
 #[derive(Clone, Debug)]
@@ -58,7 +64,10 @@ pub(crate) async fn fetch(
         async move {
             member
                 .probe(request, until, |channel, request| async {
-                    CatalogServiceClient::new(channel).get_items(request).await
+                    CatalogServiceClient::new(channel)
+                        .max_decoding_message_size(ANSWER_BYTES)
+                        .get_items(request)
+                        .await
                 })
                 .await
         }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use generation::store::Store;
 use service::{Settings as _, drain::Shutdown, health::Health};
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::net::TcpListener;
 
 use crate::{config::Config, grpc::HEALTH, topology::Topology};
 
@@ -50,17 +50,19 @@ pub async fn serve(
     let health = Health::new(&HEALTH);
 
     let routes = grpc::routes(&topology, &config);
-    // Dropped at the end, which ends the following.
-    let mut following = JoinSet::new();
-    let told = health.clone();
-    following.spawn(async move { topology.follow(|view| grpc::tell(view, &told)).await });
-    service::server::serve(
+    // Dropped beside the server; if it panics, the server ends too.
+    let following = topology.follow(|view| grpc::tell(view, &health));
+    let descriptors = [proto::DESCRIPTORS];
+    let serving = service::server::serve(
         listener,
         &config.server,
         routes,
-        &[proto::DESCRIPTORS],
-        health,
+        &descriptors,
+        health.clone(),
         shutdown,
-    )
-    .await
+    );
+    tokio::select! {
+        served = serving => served,
+        () = following => anyhow::bail!("the following of the members ended"),
+    }
 }

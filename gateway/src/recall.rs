@@ -54,10 +54,13 @@ async fn attempt(view: &View, query: &Query, budget: &Budget) -> Result<Answer, 
     let embedded = Instant::now();
 
     let found = match user {
+        Ok(user) if user.interests.is_empty() => {
+            fallback::popular(generation, Some(&user), query, budget.search).await?
+        }
         Ok(user) => personal(generation, &user, query, budget).await?,
         Err(cause) if cause.is_unanswered() => {
             debug!(%cause, "popular items stand in");
-            fallback::popular(generation, query, budget.search).await?
+            fallback::popular(generation, None, query, budget.search).await?
         }
         Err(error) => return Err(error),
     };

@@ -19,6 +19,8 @@ use tonic::{
 
 /// After so many failures in a row a member is asked nothing but how it does, until it answers that.
 const FAILURES: u32 = 3;
+/// The greatest answer of a member, such as a user with millions of seen items.
+pub(crate) const ANSWER_BYTES: usize = 32 << 20;
 /// Each answer moves the expected latency by one part in so many towards its own.
 const SMOOTHING: u64 = 8;
 /// A call that gave the member less time than this says nothing when it ends without an answer.

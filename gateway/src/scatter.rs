@@ -13,7 +13,7 @@ use crate::{
     fanout::{self, Gathered},
     hit::{Hit, Source},
     query::Query,
-    replica::Failure,
+    replica::{ANSWER_BYTES, Failure},
     topology::Held,
     user_tower::Interests,
 };
@@ -45,7 +45,7 @@ pub(crate) async fn search(
     let gathered = fanout::gather(generation, 0..generation.shards(), |member, shards| {
         let request = SearchRequest {
             generation: generation.manifest.id.clone(),
-            interests: Some(interests.0.clone()),
+            interests: Some(interests.vectors.clone()),
             shards: shards
                 .iter()
                 .map(|&shard| ShardQuery {
@@ -59,14 +59,17 @@ pub(crate) async fn search(
         async move {
             let answer = member
                 .call(request, until, |channel, request| async {
-                    SearchServiceClient::new(channel).search(request).await
+                    SearchServiceClient::new(channel)
+                        .max_decoding_message_size(ANSWER_BYTES)
+                        .search(request)
+                        .await
                 })
                 .await?;
-            decode(answer.shards, &shards)
+            decode(answer.shards, &shards, interests)
         }
     })
     .await;
-    cover(generation, exclusion, gathered)
+    cover(generation, gathered)
 }
 
 /// One shard's answer.
@@ -79,17 +82,22 @@ struct Shard {
 }
 
 /// Decodes one member's answer for the shards `asked`, which must come in that order.
-fn decode(answered: Vec<ShardHits>, asked: &[u32]) -> Result<Vec<Shard>, Failure> {
+fn decode(
+    answered: Vec<ShardHits>,
+    asked: &[u32],
+    interests: &Interests,
+) -> Result<Vec<Shard>, Failure> {
     let shards: Vec<_> = answered.iter().map(|shard| shard.shard).collect();
     if shards != asked {
         return Err(Failure::Malformed(format!(
             "shards {shards:?}, asked for {asked:?}"
         )));
     }
-    answered.into_iter().map(decode_shard).collect()
+    let shards = answered.into_iter();
+    shards.map(|shard| decode_shard(shard, interests)).collect()
 }
 
-fn decode_shard(shard: ShardHits) -> Result<Shard, Failure> {
+fn decode_shard(shard: ShardHits, asked: &Interests) -> Result<Shard, Failure> {
     let number = shard.shard;
     let columns = [shard.ids.len(), shard.scores.len(), shard.interests.len()];
     if columns.iter().any(|&length| length != columns[0]) {
@@ -104,13 +112,18 @@ fn decode_shard(shard: ShardHits) -> Result<Shard, Failure> {
     };
     let rows = shard.ids.iter().zip(&shard.scores).zip(&shard.interests);
     let hits: Vec<_> = rows
-        .map(|((&id, &score), &interest)| Hit {
-            id,
-            score,
-            interest,
-            source,
+        .map(|((&id, &score), &row)| {
+            let interest = asked.number(row).ok_or_else(|| {
+                Failure::Malformed(format!("interest {row} of item {id} of shard {number}"))
+            })?;
+            Ok(Hit {
+                id,
+                score,
+                interest,
+                source,
+            })
         })
-        .collect();
+        .collect::<Result<_, Failure>>()?;
     if let Some(hit) = hits.iter().find(|hit| !hit.score.is_finite()) {
         return Err(Failure::Malformed(format!(
             "score {} of item {} of shard {number}",
@@ -131,11 +144,10 @@ fn decode_shard(shard: ShardHits) -> Result<Shard, Failure> {
 }
 
 /// Sums up what the shards say they searched, and what the missing ones would have had to search.
-fn cover(
-    generation: &Held,
-    exclusion: &Exclusion,
-    gathered: Gathered<Vec<Shard>>,
-) -> Result<Scattered, Error> {
+///
+/// A missing shard counts in full, for which excluded items it holds is not known: coverage may be
+/// understated, never overstated.
+fn cover(generation: &Held, gathered: Gathered<Vec<Shard>>) -> Result<Scattered, Error> {
     let manifest = &generation.manifest;
     let mut coverage = Coverage {
         items_total: manifest.items,
@@ -145,8 +157,7 @@ fn cover(
     let mut degraded = BTreeSet::new();
     let mut first_failure = None;
     for (shard, failure) in gathered.lost {
-        let items = generation.shard_items(shard);
-        coverage.items_eligible += items.saturating_sub(exclusion.of(shard).len() as u64);
+        coverage.items_eligible += generation.shard_items(shard);
         degraded.insert(match failure {
             Failure::Late => Degraded::Deadline,
             _ => Degraded::ShardUnreachable,

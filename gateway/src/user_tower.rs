@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::{
     error::Error,
     query::Query,
-    replica::{Failure, Replica},
+    replica::{ANSWER_BYTES, Failure, Replica},
     topology::{Held, View},
 };
 
@@ -21,7 +21,7 @@ pub(crate) struct Who(UserQuery);
 /// An embedded user.
 #[derive(Debug)]
 pub(crate) struct User {
-    /// One vector an interest, in the generation's space.
+    /// One vector an interest, in the generation's space; none if nothing about the user says what to search for.
     pub(crate) interests: Interests,
     /// Every item that the user has seen, ascending.
     pub(crate) seen: Vec<u64>,
@@ -29,9 +29,47 @@ pub(crate) struct User {
     pub(crate) cold_start: bool,
 }
 
-/// Query vectors `[count, dim]`, passed on as they came.
+/// Query vectors `[count, dim]`, none of them zero, passed on as they came.
 #[derive(Clone, Debug)]
-pub(crate) struct Interests(pub(crate) Vectors);
+pub(crate) struct Interests {
+    /// The vectors.
+    pub(crate) vectors: Vectors,
+    /// The user's number of each, ascending.
+    numbers: Vec<u32>,
+}
+
+impl Interests {
+    /// Leaves out the zero vectors, which are close to nothing and which no shard can be searched with.
+    fn new(mut vectors: Vectors) -> Self {
+        let mut numbers = Vec::new();
+        let mut kept = Vec::with_capacity(vectors.f32.len());
+        let rows = vectors.f32.chunks(vectors.dim as usize * size_of::<f32>());
+        for (number, row) in (0..).zip(rows) {
+            if !is_zero(row) {
+                numbers.push(number);
+                kept.extend_from_slice(row);
+            }
+        }
+        vectors.f32 = kept.into();
+        Self { vectors, numbers }
+    }
+
+    /// Whether there is nothing to search with.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    /// The user's number of the interest that stands in `row`.
+    pub(crate) fn number(&self, row: u32) -> Option<u32> {
+        self.numbers.get(row as usize).copied()
+    }
+}
+
+/// Whether the vector's norm is zero.
+fn is_zero(row: &[u8]) -> bool {
+    let values = row.as_chunks().0.iter().copied().map(f32::from_le_bytes);
+    values.map(|value| value * value).sum::<f32>() == 0.0
+}
 
 impl Who {
     /// A stored user (`user_id` not empty), a described one (`context`), or a stored one with additions.
@@ -116,6 +154,7 @@ async fn ask(
     member
         .call(request, until, |channel, request| async {
             UserTowerServiceClient::new(channel)
+                .max_decoding_message_size(ANSWER_BYTES)
                 .embed_users(request)
                 .await
         })
@@ -156,8 +195,34 @@ fn decode(
         )));
     }
     Ok(User {
-        interests: Interests(interests),
+        interests: Interests::new(interests),
         seen: user.seen,
         cold_start: user.cold_start,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interests(values: &[f32]) -> Interests {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+        Interests::new(Vectors {
+            f32: bytes.collect(),
+            dim: 2,
+            space: String::new(),
+        })
+    }
+
+    #[test]
+    fn zero_vectors_are_left_out_and_the_others_keep_their_numbers() {
+        let some = interests(&[0.0, -0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 2.0]);
+        let rows: Vec<_> = (0..3).map(|row| some.number(row)).collect();
+        assert_eq!(rows, [Some(1), Some(3), None]);
+        assert_eq!(
+            some.vectors.f32,
+            interests(&[1.0, 0.0, 0.0, 2.0]).vectors.f32
+        );
+        assert!(interests(&[0.0; 4]).is_empty());
+    }
 }

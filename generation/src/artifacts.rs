@@ -1,6 +1,6 @@
 //! Puts an artifact directory into the store, whole or not at all.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
 use crate::{
     error::{AtPath as _, Error},
@@ -8,17 +8,51 @@ use crate::{
     store::Store,
 };
 
-/// Copies `dir` to `target`; does nothing if `target` is there. Blocks the thread.
+/// What may differ between two artifacts of one space: the report, and the listing that names it.
+const VARIABLE: [&str; 2] = ["artifact.json", "report.json"];
+
+/// Copies `dir` to `target`; does nothing if `target` holds the same, else takes its place. Blocks
+/// the thread.
 pub(crate) fn put(store: &Store, dir: &Path, target: &Path) -> Result<(), Error> {
-    if target.is_dir() {
+    if holds_same(dir, target)? {
         return Ok(());
     }
     let staged = StagedDir::create(store)?;
     copy_tree(dir, staged.path())?;
-    match staged.move_to(target) {
-        // Somebody else put the same artifact meanwhile.
-        Err(Error::Io { .. }) if target.is_dir() => Ok(()),
-        moved => moved,
+    staged.sync()?;
+    // Of two that put the same artifact at once, the second finds it there.
+    let _lock = store.lock()?;
+    if !target.is_dir() {
+        return staged.move_to(target);
+    }
+    if holds_same(dir, target)? {
+        return Ok(());
+    }
+    let old = StagedDir::create(store)?;
+    fs::rename(target, old.path()).at(target)?;
+    staged.move_to(target).inspect_err(|_| {
+        // Fails where the new one is in place, and only its entry could not be made durable.
+        let _ = fs::rename(old.path(), target);
+    })
+}
+
+/// Whether `target` is an artifact that says the same of itself as `dir`.
+fn holds_same(dir: &Path, target: &Path) -> Result<bool, Error> {
+    if !target.is_dir() {
+        return Ok(false);
+    }
+    for file in VARIABLE {
+        if read(&dir.join(file))? != read(&target.join(file))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+    match fs::read(path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+        bytes => bytes.map(Some).at(path),
     }
 }
 

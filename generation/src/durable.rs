@@ -2,8 +2,8 @@
 
 use std::{
     fs::{self, File},
-    io::Write as _,
-    path::Path,
+    io::{ErrorKind, Write as _},
+    path::{self, Path},
 };
 
 use crate::error::{AtPath as _, Error};
@@ -36,11 +36,21 @@ pub(crate) fn sync_parent(path: &Path) -> Result<(), Error> {
     path.parent().map_or(Ok(()), sync)
 }
 
-/// Creates a directory below a durable one, if it is not there.
+/// Creates a directory and those that are missing above it, each durable before the next.
 pub(crate) fn create_dir(path: &Path) -> Result<(), Error> {
-    if !path.is_dir() {
-        fs::create_dir_all(path).at(path)?;
-        sync_parent(path)?;
+    // The parent of a relative path may be the empty one, which is no directory.
+    create_missing(&path::absolute(path).at(path)?)
+}
+
+fn create_missing(path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
+        return Ok(());
     }
-    Ok(())
+    path.parent().map_or(Ok(()), create_missing)?;
+    match fs::create_dir(path) {
+        // Somebody else created it meanwhile.
+        Err(cause) if cause.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
+        created => created.at(path)?,
+    }
+    sync_parent(path)
 }

@@ -21,7 +21,8 @@ use crate::{
 /// A generation in the making.
 ///
 /// Dropped without [`Staging::commit`], or with the process killed at any point before its end,
-/// it leaves what serves as it was; its files are collected by the next staging at the latest.
+/// it leaves what serves as it was. The next staging removes what it staged; a generation that was
+/// in place but not yet in CURRENT stays until [`collect`](crate::collect::collect) finds it too old.
 #[derive(Debug)]
 pub struct Staging {
     store: Store,

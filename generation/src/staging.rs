@@ -55,9 +55,14 @@ impl StagedDir {
         self.dir.path()
     }
 
+    /// Makes what is written durable, where it is.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        sync_tree(self.path())
+    }
+
     /// Makes the directory durable and moves it to `target`, which must not exist.
     pub(crate) fn move_to(mut self, target: &Path) -> Result<(), Error> {
-        sync_tree(self.path())?;
+        self.sync()?;
         if let Some(parent) = target.parent() {
             durable::create_dir(parent)?;
         }

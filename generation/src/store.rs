@@ -97,7 +97,7 @@ impl Store {
     }
 
     /// Copies the artifact directory `dir` into the store under its `space`, whole or not at all;
-    /// an artifact that is there already stays as it is.
+    /// an artifact that is there already is replaced if its listing or its report is another.
     ///
     /// # Errors
     /// [`Error::Name`] for a space that is no name, [`Error::Mismatch`] if `dir` holds anything but

@@ -12,6 +12,8 @@ pub const DEFAULTS: &str = include_str!("../config.toml");
 
 /// The most items that one message may carry.
 const CHUNK_LIMIT: usize = 1_024;
+/// The generations that CURRENT names: the one that serves and the previous one.
+pub(crate) const NAMED: usize = 2;
 
 /// The settings of one run.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -27,6 +29,8 @@ pub struct Config {
     pub item_tower: String,
     /// How many shards to make.
     pub shards: u32,
+    /// How many generations stay in the store, those that CURRENT names among them.
+    pub keep_generations: usize,
     /// What the catalog may be like.
     pub catalog_checks: CatalogChecks,
     /// How items are embedded.
@@ -103,6 +107,11 @@ impl Config {
             ("store", !self.store.is_empty(), "must not be empty"),
             ("shards", self.shards > 0, "must be at least 1"),
             (
+                "keep_generations",
+                self.keep_generations >= NAMED,
+                "must be at least 2",
+            ),
+            (
                 "catalog_checks.bad_lines",
                 share(self.catalog_checks.bad_lines),
                 "must be between 0 and 1",
@@ -153,9 +162,18 @@ mod tests {
 
     #[test]
     fn a_setting_out_of_its_bounds_is_named() {
-        let mut config = Config::defaults().unwrap();
-        config.embed.chunk = CHUNK_LIMIT + 1;
-        let cause = config.validate().unwrap_err().to_string();
-        assert_eq!(cause, "embed.chunk must be between 1 and 1024");
+        let refused = |change: fn(&mut Config)| {
+            let mut config = Config::defaults().unwrap();
+            change(&mut config);
+            config.validate().unwrap_err().to_string()
+        };
+        assert_eq!(
+            refused(|config| config.embed.chunk = CHUNK_LIMIT + 1),
+            "embed.chunk must be between 1 and 1024"
+        );
+        assert_eq!(
+            refused(|config| config.keep_generations = 1),
+            "keep_generations must be at least 2"
+        );
     }
 }

@@ -2,12 +2,18 @@
 
 use std::{sync::Arc, time::Instant};
 
-use generation::{publish::Staging, store::Store};
+use generation::{collect::collect, publish::Staging, store::Store};
 use tokio::task;
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
-    artifact, build, config::Config, embed, error::Error, publish, summary::Summary, verify,
+    artifact, build,
+    config::{Config, NAMED},
+    embed,
+    error::Error,
+    publish,
+    summary::Summary,
+    verify,
 };
 
 /// Makes one generation and publishes it, or leaves the store as it is.
@@ -21,7 +27,8 @@ pub(crate) async fn run(config: Config) -> Result<Summary, Error> {
     let store = Store::open(&config.store)?;
     let artifact = artifact::open(&store, &config.artifact).await?;
     let hit_rate = verify::report(&artifact, config.verify.hr_floor)?;
-    let staging = task::spawn_blocking(move || Staging::create(&store)).await??;
+    let staged = store.clone();
+    let staging = task::spawn_blocking(move || Staging::create(&staged)).await??;
 
     let embedded = embed::catalog(&config, &artifact).await?;
     let (unknown_items, bad_lines) = (embedded.unknown, embedded.counts.bad);
@@ -42,5 +49,16 @@ pub(crate) async fn run(config: Config) -> Result<Summary, Error> {
         space: manifest.space,
     };
     info!(generation = %summary.generation, items = summary.items, seconds = summary.seconds, "generation published");
+    tidy(&store, config.keep_generations - NAMED).await;
     Ok(summary)
+}
+
+/// Removes all generations but those that CURRENT names and the `keep` newest others; if that
+/// fails, what was published serves all the same.
+async fn tidy(store: &Store, keep: usize) {
+    match collect(store, keep).await {
+        Ok(removed) if removed.is_empty() => {}
+        Ok(removed) => info!(?removed, "old generations removed"),
+        Err(cause) => warn!(%cause, "old generations cannot be removed"),
+    }
 }

@@ -53,8 +53,8 @@ impl Default for HnswConfig {
     fn default() -> Self {
         Self {
             metric: Metric::Cosine,
-            connectivity: 16,
-            expansion_add: 128,
+            connectivity: 32,
+            expansion_add: 256,
             expansion_search: 256,
             threads: 0,
         }

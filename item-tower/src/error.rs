@@ -108,6 +108,14 @@ pub(crate) enum Error {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// A manifest or a signature cannot be told.
+    #[error("{what} cannot be written as JSON: {source}")]
+    Json {
+        /// What was to be told.
+        what: &'static str,
+        /// What serde said.
+        source: serde_json::Error,
+    },
     /// An artifact cannot be served, or its model refused a batch.
     #[error(transparent)]
     Artifact(#[from] encoder::error::Error),
@@ -143,6 +151,7 @@ impl From<Error> for Status {
             | Error::Shape { .. }
             | Error::File { .. }
             | Error::Item { .. }
+            | Error::Json { .. }
             | Error::Artifact(_)
             | Error::Store(_)
             | Error::Index(_)
@@ -151,5 +160,20 @@ impl From<Error> for Status {
                 status::internal()
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn the_cause_of_a_fault_is_not_told() {
+        let source = serde_json::from_str::<u8>("secret").unwrap_err();
+        let what = "the manifest";
+        let told = Status::from(Error::Json { what, source });
+        assert_eq!(told.message(), status::internal().message());
     }
 }

@@ -29,6 +29,9 @@ pub(crate) const WAITING: [&str; 2] = [
     CatalogServiceServer::<catalog::Service>::NAME,
 ];
 
+/// The longest Search: it carries all that a user has seen.
+const SEARCH_BYTES: usize = 32 << 20;
+
 /// Makes the routes; embedding and searching run on pools of their own.
 pub(crate) fn routes(
     models: Arc<Models>,
@@ -53,7 +56,10 @@ pub(crate) fn routes(
         shards: Arc::clone(shards),
     };
     Routes::new(ItemTowerServiceServer::new(tower).max_decoding_message_size(max_message_bytes))
-        .add_service(SearchServiceServer::new(search).max_decoding_message_size(max_message_bytes))
+        .add_service(
+            SearchServiceServer::new(search)
+                .max_decoding_message_size(max_message_bytes.max(SEARCH_BYTES)),
+        )
         .add_service(
             CatalogServiceServer::new(catalog).max_decoding_message_size(max_message_bytes),
         )

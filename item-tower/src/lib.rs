@@ -52,26 +52,28 @@ pub async fn serve(
     let shards = Arc::new(Shards::new(store, &config, opening));
     let health = Health::new(&[grpc::AT_ONCE, grpc::WAITING].concat());
     grpc::AT_ONCE.iter().for_each(|name| health.set(name, true));
-    let following = tokio::spawn(follow(
-        Arc::clone(&shards),
-        health.clone(),
-        shutdown.clone(),
-    ));
+    // Dropped beside the server; if it panics, the server ends too.
+    let following = shards.follow(|healthy| {
+        grpc::WAITING
+            .iter()
+            .for_each(|name| health.set(name, healthy));
+    });
 
     let bytes = config.server.max_message_bytes;
     let routes = grpc::routes(models, &shards, embedding, &searching, bytes);
     let descriptors = &[proto::DESCRIPTORS];
-    server::serve(
+    let serving = server::serve(
         listener,
         &config.server,
         routes,
         descriptors,
-        health,
+        health.clone(),
         shutdown,
-    )
-    .await?;
-    following.await?;
-    Ok(())
+    );
+    tokio::select! {
+        served = serving => served,
+        _ = following => anyhow::bail!("the follower of the store ended"),
+    }
 }
 
 /// Opens ONNX Runtime where the config says, or where it usually is.
@@ -82,14 +84,4 @@ fn onnxruntime(config: &Config) -> Result<(), encoder::error::Error> {
     } else {
         encoder::session::init(library)
     }
-}
-
-/// Follows CURRENT and tells the health of what answers from it.
-async fn follow(shards: Arc<Shards>, health: Health, shutdown: Shutdown) {
-    let tell = |healthy| {
-        grpc::WAITING
-            .iter()
-            .for_each(|name| health.set(name, healthy))
-    };
-    shards.follow(tell, shutdown).await;
 }

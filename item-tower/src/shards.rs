@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use generation::{
     open, placement,
     store::{Current, Store},
 };
-use service::{blocking::Blocking, drain::Shutdown};
+use service::blocking::Blocking;
 use tracing::{error, info};
 
 use crate::{
@@ -81,24 +82,15 @@ impl Shards {
         Arc::clone(&snapshot.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Follows CURRENT until `shutdown`; tells `healthy` after each look whether any generation
-    /// answers.
-    pub(crate) async fn follow(&self, healthy: impl Fn(bool), shutdown: Shutdown) {
+    /// Follows CURRENT for good; tells `healthy` after each look whether any generation answers.
+    pub(crate) async fn follow(&self, healthy: impl Fn(bool)) -> Infallible {
         let mut memory = Memory::default();
-        let requested = shutdown.requested();
-        tokio::pin!(requested);
         loop {
-            let look = async {
-                if let Err(cause) = self.look(&mut memory).await {
-                    error!(%cause, "store cannot be read");
-                }
-                healthy(self.snapshot().answering().is_some());
-                tokio::time::sleep(self.refresh).await;
-            };
-            tokio::select! {
-                () = &mut requested => return,
-                () = look => {}
+            if let Err(cause) = self.look(&mut memory).await {
+                error!(%cause, "store cannot be read");
             }
+            healthy(self.snapshot().answering().is_some());
+            tokio::time::sleep(self.refresh).await;
         }
     }
 

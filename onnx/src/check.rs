@@ -1,47 +1,28 @@
 //! Says whether an artifact directory can be served, through the code that serves it.
 
+mod extremes;
+
 use std::path::Path;
 
 use encoder::{
-    artifact::Artifact,
+    artifact::{self, Artifact},
     error::Error as EncoderError,
     features::{Event, Item, User},
     golden,
     session::{BUCKETS, ItemEncoder, UserEncoder},
-    signature::Source,
+    signature::{Signature, Source},
 };
 
 use crate::export::error::Error;
 
 /// How far a normalized row may be from length 1.
 const NORM_TOLERANCE: f32 = 1e-3;
+/// A text that no vocabulary names.
+const UNSEEN: &str = "\u{10ffff}";
 
 /// Returns everything that is wrong with a directory, one line each, saying what and where; none if it can be served.
 pub fn check(dir: &Path) -> Vec<String> {
-    let artifact = match Artifact::open(dir) {
-        Ok(artifact) => artifact,
-        Err(cause) => return lines(cause),
-    };
-    let towers = (
-        UserEncoder::open(&artifact, 1),
-        ItemEncoder::open(&artifact, 1),
-    );
-    let (user, item) = match towers {
-        (Ok(user), Ok(item)) => (user, item),
-        (user, item) => {
-            let causes = [user.err(), item.err()].into_iter().flatten();
-            let mut findings: Vec<String> = causes.flat_map(lines).collect();
-            findings.dedup();
-            return findings;
-        }
-    };
-    let mut findings = Vec::new();
-    if let Err(cause) = artifact.check_golden(&user, &item) {
-        findings.extend(lines(cause));
-    }
-    findings.extend(unseen(&user, &item));
-    findings.extend(whole_vocabulary(&artifact, &user, &item));
-    findings
+    findings(dir).iter().map(|finding| flat(finding)).collect()
 }
 
 /// Refuses a directory that cannot be served; `name` is what it is called.
@@ -58,41 +39,79 @@ pub(crate) fn servable(dir: &Path, name: &Path) -> Result<(), Error> {
     }
 }
 
-/// Embeds an empty history and values that nobody has seen, at every batch bucket.
-fn unseen(user: &UserEncoder, item: &ItemEncoder) -> Vec<String> {
+/// Opens the directory, then tries what a caller may send; what comes first hides what needs it.
+fn findings(dir: &Path) -> Vec<String> {
+    let artifact = match Artifact::open(dir) {
+        Ok(artifact) => artifact,
+        Err(cause) => {
+            let damage = artifact::damage(dir);
+            let causes = if damage.is_empty() {
+                vec![cause]
+            } else {
+                damage
+            };
+            return causes.into_iter().flat_map(lines).collect();
+        }
+    };
+    let towers = (
+        UserEncoder::open(&artifact, 1),
+        ItemEncoder::open(&artifact, 1),
+    );
+    let (user, item) = match towers {
+        (Ok(user), Ok(item)) => (user, item),
+        (user, item) => {
+            let causes = [user.err(), item.err()].into_iter().flatten();
+            let mut findings: Vec<String> = causes.flat_map(lines).collect();
+            findings.dedup();
+            return findings;
+        }
+    };
+    let golden = artifact.golden_findings(&user, &item);
+    let mut findings: Vec<String> = golden.into_iter().flat_map(lines).collect();
+    findings.extend(unseen(&artifact, &user, &item));
+    findings.extend(whole_vocabulary(&artifact, &user, &item));
+    findings.extend(extremes::findings(&artifact, &user, &item));
+    findings
+}
+
+/// Embeds an empty history and values that nobody has seen, at every batch bucket; an unseen item's vector may be zero.
+fn unseen(artifact: &Artifact, user: &UserEncoder, item: &ItemEncoder) -> Vec<String> {
     let stranger = User {
-        id: "\u{10ffff}".to_owned(),
+        id: UNSEEN.to_owned(),
         features: Default::default(),
         history: vec![event(u64::MAX)],
     };
-    let mut findings = Vec::new();
-    for bucket in BUCKETS {
-        for (what, row) in [
-            ("an empty history", &User::default()),
-            ("unseen values", &stranger),
-        ] {
-            if let Err(cause) = user.encode(&vec![row.clone(); bucket]) {
-                findings.push(format!("{what} at batch {bucket}: {cause}"));
-            }
-        }
-        let nobody = Item {
-            id: u64::MAX,
-            ..Item::default()
-        };
-        if let Err(cause) = item.encode(&vec![nobody; bucket]) {
-            findings.push(format!("an unseen item at batch {bucket}: {cause}"));
-        }
-    }
-    findings
+    let nobody = Item {
+        id: u64::MAX,
+        ..Item::default()
+    };
+    let embedded = |row: &User, bucket: usize| match user.encode(&vec![row.clone(); bucket]) {
+        Ok(found) => unusable(artifact.signature(), "user", &found.values),
+        Err(cause) => Some(cause.to_string()),
+    };
+    let first = |what: &str, problem: &dyn Fn(usize) -> Option<String>| {
+        BUCKETS.into_iter().find_map(|bucket| {
+            problem(bucket).map(|problem| format!("{what} at batch {bucket}: {problem}"))
+        })
+    };
+    let found = [
+        first("an empty history", &|bucket| {
+            embedded(&User::default(), bucket)
+        }),
+        first("unseen values", &|bucket| embedded(&stranger, bucket)),
+        first("an unseen item", &|bucket| {
+            let embedded = item.encode(&vec![nobody.clone(); bucket]);
+            embedded.err().map(|cause| cause.to_string())
+        }),
+    ];
+    found.into_iter().flatten().collect()
 }
 
 /// Embeds every item that the vocabularies name, alone and as a history: a table shorter than its vocabulary shows here.
 fn whole_vocabulary(artifact: &Artifact, user: &UserEncoder, item: &ItemEncoder) -> Vec<String> {
     let signature = artifact.signature();
+    let items = known_items(artifact);
     let mut findings = Vec::new();
-    let mut items: Vec<u64> = artifact.vocabularies().items().collect();
-    items.sort_unstable();
-    items.dedup();
     if signature.item.input(&Source::ItemId).is_some() {
         let rows: Vec<Item> = items
             .iter()
@@ -101,13 +120,12 @@ fn whole_vocabulary(artifact: &Artifact, user: &UserEncoder, item: &ItemEncoder)
                 ..Item::default()
             })
             .collect();
-        match item.encode(&rows) {
-            Ok(found) => findings.extend(norms(signature.normalized, "item", found.rows())),
-            Err(cause) => findings.push(format!(
-                "the {} items of the vocabulary: {cause}",
-                items.len()
-            )),
-        }
+        let problem = match item.encode(&rows) {
+            Ok(found) => unusable(signature, "item", &found.values),
+            Err(cause) => Some(cause.to_string()),
+        };
+        let place = format!("the {} items of the vocabulary", items.len());
+        findings.extend(problem.map(|problem| format!("{place}: {problem}")));
     }
     let histories: Vec<User> = items
         .chunks(signature.history.length)
@@ -116,38 +134,47 @@ fn whole_vocabulary(artifact: &Artifact, user: &UserEncoder, item: &ItemEncoder)
             ..User::default()
         })
         .collect();
-    match user.encode(&histories) {
-        Ok(found) => findings.extend(norms(
-            signature.normalized,
-            "user",
-            found.values.chunks(signature.dim),
-        )),
-        Err(cause) => findings.push(format!(
-            "histories of all {} items of the vocabulary: {cause}",
-            items.len()
-        )),
-    }
+    let problem = match user.encode(&histories) {
+        Ok(found) => unusable(signature, "user", &found.values),
+        Err(cause) => Some(cause.to_string()),
+    };
+    let place = format!("histories of all {} items of the vocabulary", items.len());
+    findings.extend(problem.map(|problem| format!("{place}: {problem}")));
     findings
 }
 
-/// Looks for the first row whose length is not 1, if they all should be.
-fn norms<'a>(
-    normalized: bool,
-    tower: &str,
-    rows: impl Iterator<Item = &'a [f32]>,
-) -> Option<String> {
-    let length = |row: &[f32]| row.iter().map(|value| value * value).sum::<f32>().sqrt();
-    let mut lengths = rows.map(length).enumerate().filter(|_| normalized);
-    let (at, length) = lengths.find(|(_, length)| (length - 1.0).abs() > NORM_TOLERANCE)?;
-    Some(format!(
-        "signature.json: normalized is true, but row {at} of the {tower} tower has length {length}"
-    ))
+/// Returns the items that the vocabularies name, ascending.
+fn known_items(artifact: &Artifact) -> Vec<u64> {
+    let mut items: Vec<u64> = artifact.vocabularies().items().collect();
+    items.sort_unstable();
+    items.dedup();
+    items
+}
+
+/// Looks for the first vector that compares with nothing, or whose length is not 1 if it should be.
+fn unusable(signature: &Signature, tower: &str, vectors: &[f32]) -> Option<String> {
+    let rows = vectors.chunks(signature.dim).enumerate();
+    let squares = rows.map(|(at, row)| (at, row.iter().map(|value| value * value).sum::<f32>()));
+    let mut problems = squares.filter_map(|(at, square)| {
+        let problem = if square == 0.0 {
+            "is zero".to_owned()
+        } else if !square.is_finite() {
+            "is too long: its squared length is not finite".to_owned()
+        } else if signature.normalized && (square.sqrt() - 1.0).abs() > NORM_TOLERANCE {
+            let length = square.sqrt();
+            format!("has length {length}, but signature.json says normalized")
+        } else {
+            return None;
+        };
+        Some(format!("vector {at} of the {tower} tower {problem}"))
+    });
+    problems.next()
 }
 
 fn event(item: u64) -> Event {
     Event {
         item,
-        kind: "\u{10ffff}".to_owned(),
+        kind: UNSEEN.to_owned(),
         value: 0.0,
         time: 0,
     }
@@ -166,5 +193,22 @@ fn lines(cause: EncoderError) -> Vec<String> {
         EncoderError::Model { file, problems } => with(&file, problems),
         EncoderError::Golden { problem } => vec![format!("{}: {problem}", golden::RAW)],
         other => vec![other.to_string()],
+    }
+}
+
+/// Puts a finding on one line: messages of ONNX Runtime may have several.
+fn flat(finding: &str) -> String {
+    let parts = finding.split(['\n', '\r']).map(str::trim);
+    let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_one_line() {
+        assert_eq!(flat("a: failed\n  at b\r\n\n"), "a: failed at b");
     }
 }

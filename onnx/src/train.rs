@@ -37,11 +37,12 @@ use crate::train::validation::Held;
 /// Trains a recipe and leaves the best epoch's model in `run`.
 ///
 /// With `resume` it goes on from the checkpoint in `run`, if there is one; a run that is over is returned as it is.
+/// Else it begins anew, and an older run's report and checkpoint in `run` are removed first.
 /// Blocks for minutes on `training.shards` threads and shows a progress bar.
 ///
 /// # Errors
-/// [`Error::TooFew`] if the data is too small, [`Error::Recipe`] if it lacks a feature, [`Error::Resume`] if the
-/// checkpoint is of another recipe or dataset, [`Error::Diverged`] if the loss is no number any more.
+/// [`Error::TooFew`] if the data is too small, [`Error::Recipe`] if it lacks a feature or has a value that no
+/// vocabulary can hold, [`Error::Resume`] if the checkpoint is of another recipe or dataset, [`Error::Diverged`] if the loss is no number any more.
 pub fn train(
     recipe: &Recipe,
     dataset: &Dataset,
@@ -52,6 +53,7 @@ pub fn train(
     let recipe = recipe.overridden(overrides);
     let split = Split::new(dataset, recipe.items);
     let fresh = Trained::new(&recipe, dataset, &split)?;
+    fresh.check_values()?;
     let training = Training::new(&fresh, dataset, &split);
     let targets: usize = training
         .users
@@ -72,10 +74,20 @@ pub fn train(
         true => Checkpoint::load(run, &recipe, dataset)?,
         false => None,
     };
-    if let (true, None, Some(report)) = (resume, &state, Report::read(run, &recipe, dataset)?) {
+    if resume
+        && state.is_none()
+        && let Some(report) = Report::read(run, &recipe, dataset)?
+    {
         return Ok(report);
     }
-    let state = state.unwrap_or_else(|| Checkpoint::new(&recipe, dataset, &fresh));
+    let state = match state {
+        Some(state) => state,
+        None => {
+            Report::remove(run)?;
+            Checkpoint::remove(run)?;
+            Checkpoint::new(&recipe, dataset, &fresh)
+        }
+    };
     let run = Run {
         recipe: &recipe,
         dataset,

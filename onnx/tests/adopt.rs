@@ -3,7 +3,11 @@
 
 use std::{fs, path::Path};
 
-use encoder::{artifact::Artifact, messages::ModelProto, sample::Sample};
+use encoder::{
+    artifact::Artifact,
+    messages::{ModelProto, TensorProto},
+    sample::Sample,
+};
 use generation::store::Store;
 use onnx::{adopt, check};
 use prost::Message as _;
@@ -111,4 +115,68 @@ async fn a_model_that_gives_no_number_for_an_empty_history_is_found() {
     let refusal = adopt_into_new_store(dir.path()).await.unwrap_err();
     assert!(refusal.contains("an empty history at batch 1"), "{refusal}");
     assert!(refusal.contains("not a finite number"), "{refusal}");
+}
+
+/// Changes a model of a stranger's directory, and returns why it is refused.
+async fn refusal_of(file: &str, change: impl FnOnce(&mut ModelProto)) -> String {
+    let dir = foreign();
+    let path = dir.path().join(file);
+    let mut model = ModelProto::decode(fs::read(&path).unwrap().as_slice()).unwrap();
+    change(&mut model);
+    fs::write(&path, model.encode_to_vec()).unwrap();
+    adopt_into_new_store(dir.path()).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_model_that_gives_a_zero_vector_is_found() {
+    let user = refusal_of("user_tower.onnx", |model| {
+        let bias = &mut model.graph.as_mut().unwrap().initializer[2];
+        *bias = TensorProto::f32s("bias", &[8], &[0.0; 8]);
+    });
+    let user = user.await;
+    for what in ["an empty history", "unseen values"] {
+        let finding = format!("{what} at batch 1: vector 0 of the user tower is zero");
+        assert!(user.contains(&finding), "{user}");
+    }
+    let item = refusal_of("item_tower.onnx", |model| {
+        let table = &mut model.graph.as_mut().unwrap().initializer[0];
+        *table = TensorProto::f32s("table", &[22, 8], &[0.0; 22 * 8]);
+    });
+    let item = item.await;
+    assert!(
+        item.contains("the 20 items of the vocabulary: vector 0 of the item tower is zero"),
+        "{item}"
+    );
+}
+
+#[test]
+fn every_damaged_file_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    Sample::default().write(dir.path()).unwrap();
+    for file in ["user_tower.onnx", "item_tower.onnx"] {
+        fs::write(dir.path().join(file), "damaged").unwrap();
+    }
+    let findings = check::check(dir.path());
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    assert!(findings[0].contains("item_tower.onnx"), "{findings:?}");
+    assert!(findings[1].contains("user_tower.onnx"), "{findings:?}");
+}
+
+/// The item tower takes the buckets of a year in place of ids; its table has 22 rows, the buckets are 23.
+#[tokio::test]
+async fn a_table_shorter_than_its_buckets_is_found() {
+    let dir = foreign();
+    let path = dir.path().join("signature.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut signature: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let edges: Vec<f64> = (0..22).map(f64::from).collect();
+    let input = &mut signature["item"]["inputs"][0];
+    input["source"] = "item.year".into();
+    input["encoding"] = serde_json::json!({"bucket": {"edges": edges}});
+    fs::write(&path, signature.to_string()).unwrap();
+    let refusal = adopt_into_new_store(dir.path()).await.unwrap_err();
+    assert!(
+        refusal.contains("input `item` at item.year 1.7976931348623157e308: item_tower.onnx"),
+        "{refusal}"
+    );
 }

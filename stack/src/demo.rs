@@ -1,6 +1,6 @@
 //! The order of `twotower demo`: prepare, start the house, fill it, compare, show, report.
 
-use std::{path::Path, time::Instant};
+use std::{fs, path::Path, time::Instant};
 
 use onnx::{dataset::split::ItemSet, evaluate};
 
@@ -28,6 +28,10 @@ pub async fn run(options: &Options, report: &Path) -> anyhow::Result<()> {
 
     print::heading("Serving");
     let plan = Plan::at(&options.work, 0);
+    // An earlier demo's histories hold the events that evaluation holds back.
+    if plan.history.exists() {
+        fs::remove_file(&plan.history)?;
+    }
     let mut house = House::start(&plan).await?;
     let indexed = fill::index(
         &options.store(),

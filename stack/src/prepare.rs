@@ -23,7 +23,7 @@ const GENERATED_EPOCHS: usize = 5;
 /// What to prepare, and where.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// `generated`, a folder of MovieLens-1M, or a folder with a dataset.toml.
+    /// `generated`, a folder of MovieLens-1M, one with a dataset.toml, or one that `onnx data` made.
     #[arg(long, default_value = "generated")]
     pub data: String,
     /// The folder for everything that is made.
@@ -78,7 +78,7 @@ impl Options {
 pub fn run(options: &Options) -> anyhow::Result<Prepared> {
     let begun = Instant::now();
     let run = options.work.join("run");
-    let fresh = !options.dataset().join("dataset.json").exists() && !run.exists();
+    let fresh = !run.exists();
 
     print::heading("Data");
     let dataset = dataset(&options.data, &options.dataset())?;
@@ -139,11 +139,8 @@ pub async fn store(prepared: &Prepared, store: &Path) -> anyhow::Result<()> {
         .await?)
 }
 
-/// Reads the prepared dataset, or makes it from `data`.
+/// Makes the dataset that `data` names, and keeps it in `prepared`.
 fn dataset(data: &str, prepared: &Path) -> anyhow::Result<Dataset> {
-    if prepared.join("dataset.json").exists() {
-        return Ok(Dataset::read(prepared)?);
-    }
     let folder = Path::new(data);
     let dataset = if data == "generated" {
         generator::generate(&generator::Options::default())
@@ -151,10 +148,13 @@ fn dataset(data: &str, prepared: &Path) -> anyhow::Result<Dataset> {
         movielens::read(folder, &movielens::Options::default())?
     } else if folder.join("dataset.toml").exists() {
         import::read(folder, &import::Options::default())?
+    } else if folder.join("dataset.json").exists() {
+        Dataset::read(folder)?
     } else {
         bail!(
-            "{data} is neither `generated`, nor a folder with ratings.dat (MovieLens-1M; `onnx data fetch ml-1m --out {data}` \
-             downloads it), nor one with a dataset.toml"
+            "{data} is neither `generated`, nor a folder with ratings.dat (MovieLens-1M; \
+             `target/release/onnx data fetch ml-1m --out {data}` downloads it), nor one with a \
+             dataset.toml or dataset.json"
         );
     };
     dataset.write(prepared)?;

@@ -278,3 +278,32 @@ fn proto_services() -> Vec<String> {
     });
     services.collect()
 }
+
+/// The setting at `path` of a binary's default config.
+fn default_of(defaults: &str, path: &str) -> String {
+    let mut value = toml::Value::Table(toml::from_str(defaults).unwrap());
+    for key in path.split('.') {
+        value = value[key].clone();
+    }
+    value.as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_defaults_of_all_binaries_fit_together() {
+    for defaults in [
+        gateway::config::DEFAULTS,
+        user_tower::config::DEFAULTS,
+        item_tower::config::DEFAULTS,
+        index_builder::config::DEFAULTS,
+    ] {
+        assert_eq!(default_of(defaults, "store"), "var/store");
+    }
+    assert_eq!(
+        default_of(user_tower::config::DEFAULTS, "history.path"),
+        "var/history.redb"
+    );
+    assert_eq!(
+        default_of(index_builder::config::DEFAULTS, "catalog"),
+        "var/data/items.jsonl"
+    );
+}

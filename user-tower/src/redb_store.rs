@@ -5,10 +5,7 @@
 
 use std::{
     path::PathBuf,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use moka::sync::Cache;
@@ -20,12 +17,13 @@ use crate::{
     config::HistoryConfig,
     error::Error,
     history::{History, HistoryStore, Tally, Write},
-    redb_store::{open::Opener, writer::Writer},
+    redb_store::{open::Opener, reads::Reads, writer::Writer},
 };
 
 mod apply;
 mod load;
 mod open;
+mod reads;
 mod schema;
 mod writer;
 
@@ -45,8 +43,7 @@ struct Shared {
     /// None while the writer reopens the file after a failure.
     database: RwLock<Option<Arc<Database>>>,
     cache: Cache<String, Arc<History>>,
-    /// Counts commits, so that a read can tell whether one overtook it.
-    commits: AtomicU64,
+    reads: Reads,
     /// Whether writes are acknowledged.
     writable: watch::Sender<bool>,
 }
@@ -71,7 +68,7 @@ impl RedbStore {
                     u32::try_from(user.len() + history.bytes()).unwrap_or(u32::MAX)
                 })
                 .build(),
-            commits: AtomicU64::new(0),
+            reads: Reads::default(),
             writable: watch::Sender::new(true),
         });
         Ok(Self {
@@ -112,23 +109,21 @@ impl HistoryStore for RedbStore {
 impl Shared {
     /// Reads a user from the file into the cache.
     fn load(&self, user: &str, keep: usize) -> Result<Arc<History>, Error> {
-        let before = self.commits.load(Ordering::SeqCst);
+        let read = self.reads.begin(user);
         let database = self.database();
         let database = database.ok_or_else(|| Error::History("it is being reopened".to_owned()))?;
         let history = load::history(&database, user, keep);
         let history = Arc::new(history.map_err(|cause| Error::History(cause.to_string()))?);
-        self.cache.insert(user.to_owned(), Arc::clone(&history));
-        // A commit that this read did not see may have emptied the cache before the insert.
-        if self.commits.load(Ordering::SeqCst) != before {
-            self.cache.invalidate(user);
-        }
+        read.unless_overtaken(|| self.cache.insert(user.to_owned(), Arc::clone(&history)));
         Ok(history)
     }
 
     /// Makes a commit visible to readers; called before it is acknowledged.
     fn publish<'a>(&self, users: impl Iterator<Item = &'a str>) {
-        self.commits.fetch_add(1, Ordering::SeqCst);
-        users.for_each(|user| self.cache.invalidate(user));
+        for user in users {
+            self.reads.committed(user);
+            self.cache.invalidate(user);
+        }
     }
 
     fn database(&self) -> Option<Arc<Database>> {

@@ -10,6 +10,7 @@ use super::*;
 use crate::{
     artifact::{self, SIGNATURE},
     features::Event,
+    golden::{self, Raw},
     messages::{ModelProto, StringStringEntryProto, TensorProto},
     sample::Sample,
 };
@@ -155,6 +156,42 @@ fn a_wrong_model_under_a_right_hash_fails_its_golden_vectors() {
         refusal.contains("number 0 of row 0 is 0.6 at batch 1, golden 0.5"),
         "{refusal}"
     );
+}
+
+/// Writes golden users whose vectors are off by 1 in the first number of row `wrong`, and returns what is found.
+fn golden_refusals(rows: u64, wrong: usize) -> Vec<String> {
+    let (dir, sample, artifact) = sample();
+    let users: Vec<User> = (0..rows).map(|at| user(&[at % 20 + 1])).collect();
+    let mut vectors: Vec<f32> = users.iter().flat_map(|user| sample.user(user)).collect();
+    vectors[wrong * sample.dim] += 1.0;
+    let tensor = TensorProto::f32s("", &[users.len(), sample.dim], &vectors);
+    let items = golden::read(&artifact).unwrap()[1].raw.clone();
+    let output = dir.path().join("golden/test_data_set_0/output_0.pb");
+    fs::write(output, tensor.encode_to_vec()).unwrap();
+    let raw = golden::lines(&[Raw::User(users), items]);
+    fs::write(dir.path().join(golden::RAW), raw).unwrap();
+    // The second set's vectors are damaged too.
+    let output = dir.path().join("golden/test_data_set_1/output_0.pb");
+    fs::write(output, TensorProto::f32s("", &[1], &[0.0]).encode_to_vec()).unwrap();
+    artifact::seal(dir.path(), "test").unwrap();
+    let artifact = Artifact::open(dir.path()).unwrap();
+    let (user, item) = (
+        UserEncoder::open(&artifact, 1).unwrap(),
+        ItemEncoder::open(&artifact, 1).unwrap(),
+    );
+    let findings = artifact.golden_findings(&user, &item);
+    findings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_golden_row_of_every_set_is_compared() {
+    let refusals = golden_refusals(71, 70);
+    assert_eq!(refusals.len(), 2, "{refusals:?}");
+    assert!(
+        refusals[0].contains("number 0 of row 70 is") && refusals[0].contains("at batch 64"),
+        "{refusals:?}"
+    );
+    assert!(refusals[1].contains("test_data_set_1"), "{refusals:?}");
 }
 
 #[test]
@@ -308,6 +345,30 @@ fn external_data_that_is_not_listed_is_refused_before_anybody_opens_it() {
             "{refusal}"
         );
     }
+}
+
+#[test]
+fn external_data_without_exactly_one_location_is_refused() {
+    let twice = refusal(|model| {
+        externalize(model, "user_tower.onnx");
+        let entries = &mut model.graph.as_mut().unwrap().initializer[0].external_data;
+        let last = StringStringEntryProto {
+            value: "/etc/hostname".to_owned(),
+            ..entries[0].clone()
+        };
+        entries.push(last);
+    });
+    assert!(
+        twice.contains("external data of tensor `table` has 2 locations, it must have 1"),
+        "{twice}"
+    );
+    let never = refusal(|model| {
+        externalize(model, "user_tower.onnx");
+        model.graph.as_mut().unwrap().initializer[0]
+            .external_data
+            .remove(0);
+    });
+    assert!(never.contains("has 0 locations"), "{never}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ const MAX_INTERESTS: usize = 64;
 const MAX_HISTORY: usize = 10_000;
 const MAX_LIST: usize = 1_024;
 const MAX_RANK: usize = 4;
+const MAX_AXIS: usize = MAX_HISTORY;
 const MAX_EDGES: usize = 4_096;
 
 impl Signature {
@@ -105,11 +106,12 @@ fn shape(input: &Input, history: HistorySpec) -> Option<String> {
             .replace("Some(", "")
             .replace(')', "")
     };
+    let bounded = |axis: &Option<usize>| axis.is_some_and(|axis| (1..=MAX_AXIS).contains(&axis));
     let dynamic_first =
-        input.shape.first() == Some(&None) && input.shape.iter().skip(1).all(Option::is_some);
+        input.shape.first() == Some(&None) && input.shape.iter().skip(1).all(bounded);
     if !dynamic_first || input.shape.len() > MAX_RANK {
         return Some(format!(
-            "shape {} must be null at axis 0, numbers elsewhere, at most {MAX_RANK} axes",
+            "shape {} must be null at axis 0, 1 to {MAX_AXIS} elsewhere, at most {MAX_RANK} axes",
             shown()
         ));
     }
@@ -174,12 +176,18 @@ fn numbers(input: &Input) -> Option<String> {
         } if *padding == Some(*unknown) && input.source.is_per_event() => Some(format!(
             "unknown and padding are both {unknown}: an event could not be told from none"
         )),
-        Encoding::Bucket { edges, .. } => {
+        Encoding::Bucket { edges, offset } => {
             let ascending = edges.windows(2).all(|pair| pair[0] < pair[1])
                 && edges.iter().all(|edge| edge.is_finite());
             let few = (1..=MAX_EDGES).contains(&edges.len());
-            (!ascending || !few)
-                .then(|| format!("edges must be 1 to {MAX_EDGES} finite, ascending numbers"))
+            if !ascending || !few {
+                return Some(format!(
+                    "edges must be 1 to {MAX_EDGES} finite, ascending numbers"
+                ));
+            }
+            let most = (i32::MAX as usize) - edges.len();
+            (*offset as usize > most)
+                .then(|| format!("offset is {offset}, it must be at most {most}"))
         }
         Encoding::Numeric { mean, std } if !mean.is_finite() || !std.is_finite() || *std <= 0.0 => {
             Some(format!(
@@ -297,6 +305,11 @@ mod tests {
             json!({"bucket": {"edges": [2.0, 1.0]}}),
             "ascending",
         );
+        refused(
+            "/item/inputs/0/encoding",
+            json!({"bucket": {"edges": [1.0, 2.0], "offset": i32::MAX - 1}}),
+            "offset is 2147483646, it must be at most 2147483645",
+        );
     }
 
     #[test]
@@ -310,6 +323,16 @@ mod tests {
             "/user/inputs/0/shape",
             json!([1, 3]),
             "must be null at axis 0",
+        );
+        refused(
+            "/user/inputs/0/shape",
+            json!([null, 1_u64 << 32, 1_u64 << 32]),
+            "1 to 10000 elsewhere",
+        );
+        refused(
+            "/user/inputs/0/shape",
+            json!([null, 0, usize::MAX]),
+            "1 to 10000 elsewhere",
         );
         refused(
             "/item/inputs/0/shape",

@@ -67,6 +67,15 @@ impl Vocabularies {
         self.0.values().flat_map(|vocabulary| vocabulary.items())
     }
 
+    /// Returns the texts of the lowest and the highest id of an input's vocabulary but the reserved ones; none if it has
+    /// no vocabulary, or one of items.
+    pub(crate) fn ends(&self, input: &Input) -> Vec<String> {
+        match place(input) {
+            Some((_, reserved)) => self.of(input).ends(&reserved),
+            None => Vec::new(),
+        }
+    }
+
     /// Returns the vocabulary of an input that has one.
     ///
     /// # Panics

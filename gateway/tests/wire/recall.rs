@@ -11,7 +11,7 @@ use service::status;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use crate::house::{House, ITEMS, eventually, ids, score, shard_items, user};
+use crate::house::{DIM, House, ITEMS, eventually, ids, score, shard_items, user};
 
 fn item(id: u64) -> ItemRef {
     ItemRef {
@@ -194,11 +194,10 @@ async fn a_dead_shard_leaves_a_partial_answer() {
     let coverage = answer.coverage.unwrap();
     assert_eq!((coverage.shards_answered, coverage.shards_total), (1, 2));
     assert_eq!(coverage.items_searched, expected.len() as u64);
-    assert_eq!(coverage.items_eligible, ITEMS - 4);
-    assert_eq!(
-        coverage.fraction,
-        expected.len() as f64 / (ITEMS - 4) as f64
-    );
+    // How many of the excluded the dead shard holds is not known: it counts in full.
+    let eligible = expected.len() + shard_items(1, 2).len();
+    assert_eq!(coverage.items_eligible, eligible as u64);
+    assert_eq!(coverage.fraction, expected.len() as f64 / eligible as f64);
 
     let options = RecallOptions {
         min_coverage: 0.9,
@@ -295,10 +294,7 @@ async fn a_dead_owner_gives_popular_items_and_says_so() {
         ]
     );
     let coverage = answer.coverage.unwrap();
-    assert_eq!(
-        (coverage.fraction, coverage.items_eligible),
-        (0.0, ITEMS - 2)
-    );
+    assert_eq!((coverage.fraction, coverage.items_eligible), (0.0, ITEMS));
 
     let options = RecallOptions {
         min_coverage: 0.5,
@@ -313,6 +309,30 @@ async fn a_dead_owner_gives_popular_items_and_says_so() {
         status::reason(&refused).as_deref(),
         Some(status::COVERAGE_TOO_LOW)
     );
+}
+
+#[tokio::test]
+async fn interests_of_zero_are_not_searched_and_the_others_keep_their_numbers() {
+    let (house, _) = House::usual().await;
+    house.user_towers[0].state().interests = Some([[0.0; DIM], [1.0; DIM]].concat());
+    let answer = house.recall(user("u", 3)).await.unwrap();
+    assert_eq!(ids(&answer), [1, 2, 3]);
+    assert!(answer.candidates.iter().all(|found| found.interest == 1));
+    assert!(answer.degraded_reasons.is_empty());
+    let searches = house.item_towers[0].state().searches.clone();
+    let searched = searches[0].interests.as_ref().unwrap();
+    assert_eq!(searched.f32.len(), DIM * size_of::<f32>());
+}
+
+#[tokio::test]
+async fn a_user_without_interests_gets_popular_items_they_have_not_seen() {
+    let (house, _) = House::usual().await;
+    house.user_towers[0].state().interests = Some(vec![0.0; 2 * DIM]);
+    house.user_towers[0].see("u", &[ITEMS - 1]);
+    let answer = house.recall(user("u", 3)).await.unwrap();
+    assert_eq!(ids(&answer), [ITEMS, ITEMS - 2, ITEMS - 3]);
+    assert_eq!(degraded(&answer), [DegradedReason::FallbackPopular]);
+    assert!(house.item_towers[0].state().searches.is_empty());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Artifacts are put whole, once.
+//! Artifacts are put whole, and again only where they differ.
 
 use std::fs;
 
@@ -28,6 +28,25 @@ async fn an_artifact_is_copied_with_its_folders() {
         fs::read(dir.join("golden/test_data_set_0/input_0.pb")).unwrap(),
         b"x"
     );
+    assert_eq!(house.store.artifacts().await.unwrap(), [SPACE, &space]);
+    assert_eq!(house.staged(), 0);
+}
+
+#[tokio::test]
+async fn a_report_that_came_later_replaces_the_artifact() {
+    let (house, source) = (House::new(), source());
+    let space = "a".repeat(32);
+    let put = async || house.store.put_artifact(source.path(), &space).await;
+    put().await.unwrap();
+    fs::write(source.path().join("artifact.json"), "{\"report\":1}").unwrap();
+    fs::write(source.path().join("report.json"), "{\"hr@10\":0.3}").unwrap();
+    put().await.unwrap();
+
+    let dir = house.store.artifact_dir(&space).unwrap();
+    let read = |file: &str| fs::read_to_string(dir.join(file)).unwrap();
+    assert_eq!(read("artifact.json"), "{\"report\":1}");
+    assert_eq!(read("report.json"), "{\"hr@10\":0.3}");
+    assert_eq!(read("golden/test_data_set_0/input_0.pb"), "x");
     assert_eq!(house.store.artifacts().await.unwrap(), [SPACE, &space]);
     assert_eq!(house.staged(), 0);
 }

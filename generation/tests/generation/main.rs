@@ -7,6 +7,7 @@ mod damage;
 mod fixture;
 mod killing;
 mod manifests;
+mod opening;
 mod pointers;
 mod publishing;
 mod rows;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use proto::v1::{self as pb, generation_service_server::GenerationService};
 use tonic::{Request, Response, Status};
 
-use crate::shards::{Shards, held::Held, snapshot::Snapshot};
+use crate::{
+    error::Error,
+    shards::{Shards, held::Held, snapshot::Snapshot},
+};
 
 /// Tells of the generations that `shards` holds.
 pub(crate) struct Service {
@@ -32,8 +35,10 @@ impl GenerationService for Service {
     ) -> Result<Response<pb::GetGenerationResponse>, Status> {
         let snapshot = self.shards.snapshot();
         let held = snapshot.get(&request.into_inner().generation)?;
-        let manifest = serde_json::to_string(&held.manifest)
-            .map_err(|cause| Status::internal(cause.to_string()))?;
+        let manifest = serde_json::to_string(&held.manifest).map_err(|source| Error::Json {
+            what: "the manifest",
+            source,
+        })?;
         Ok(Response::new(pb::GetGenerationResponse {
             generation: Some(summary(held, &snapshot)),
             manifest_json: manifest,

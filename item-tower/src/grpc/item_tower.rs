@@ -51,8 +51,11 @@ impl ItemTowerService for Service {
         request: Request<pb::GetItemModelSignatureRequest>,
     ) -> Result<Response<pb::GetItemModelSignatureResponse>, Status> {
         let model = self.models.get(&request.into_inner().artifact).await?;
-        let signature = serde_json::to_string(model.artifact.signature())
-            .map_err(|cause| Status::internal(cause.to_string()))?;
+        let signature =
+            serde_json::to_string(model.artifact.signature()).map_err(|source| Error::Json {
+                what: "the signature",
+                source,
+            })?;
         Ok(Response::new(pb::GetItemModelSignatureResponse {
             space: model.artifact.space().to_owned(),
             signature_json: signature,

@@ -62,6 +62,18 @@ async fn a_generation_is_searched_once_current_names_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_search_may_leave_out_hundreds_of_thousands_of_items() {
+    let rig = Rig::new().await;
+    let generation = rig.publish(1..=50).await;
+    let tower = rig.start(|_| {}).await;
+    tower.holds(&[&generation]).await;
+    let mut request = rig.search(&generation, 7, &[0], 10);
+    request.shards[0].exclude = (1 << 60..).take(300_000).collect();
+    let found = tower.search(request).await.unwrap();
+    assert_eq!(found[0].ids, rig.ranking(7, 1..=50, 0)[..10]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bad_search_is_refused_with_a_reason() {
     let rig = Rig::new().await;
     let generation = rig.publish(1..=50).await;

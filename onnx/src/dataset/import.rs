@@ -19,17 +19,19 @@
 //! user = "user"
 //! item = "sku"
 //! time = "seen_at"
-//! time_unit = "seconds"        # or "milliseconds"; seconds unless said
+//! time_unit = "seconds"        # or "milliseconds" or "nanoseconds"; seconds unless said
 //! rating = "stars"             # 1 for every event if left out
 //! kind = "watch"               # what the events are called; "event" unless said
 //! ```
-//! A feature carries the name of its column. An empty cell is a missing value.
+//! A feature carries the name of its column. An empty cell is a missing value. A column of Parquet timestamps says its
+//! unit itself, so `time_unit` does not apply to it.
 
 mod table;
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
     fs,
+    ops::Range,
     path::Path,
 };
 
@@ -115,7 +117,11 @@ enum TimeUnit {
     #[default]
     Seconds,
     Milliseconds,
+    Nanoseconds,
 }
+
+/// The times that an event may have: the years 1900 to 2200, in seconds.
+const PLAUSIBLE: Range<i64> = -2_208_988_800..7_289_654_400;
 
 fn event() -> String {
     "event".to_owned()
@@ -250,7 +256,7 @@ impl Reader<'_> {
     ) -> Result<Vec<T>, Error> {
         let mut records = Vec::new();
         let mut table = Table::open(&self.dir.join(file), columns)?;
-        while let Some((line, row)) = table.next() {
+        while let Some((line, row)) = table.next()? {
             self.lines += 1;
             match row.and_then(|cells| parse(line, &cells)) {
                 Ok(record) => records.push(record),
@@ -290,7 +296,8 @@ fn features(kinds: &BTreeMap<String, Kind>, cells: &[Option<Cell>]) -> Result<Fe
         let value = match (kind, cell) {
             (_, None) => continue,
             (Kind::List(_), Some(Cell::List(values))) => Value::List(values.clone()),
-            (Kind::List(separator), Some(Cell::Text(text))) => {
+            (Kind::List(separator), _) => {
+                let text = text(name, cell)?;
                 let values = text
                     .split(separator.as_str())
                     .filter(|value| !value.is_empty());
@@ -307,6 +314,7 @@ fn features(kinds: &BTreeMap<String, Kind>, cells: &[Option<Cell>]) -> Result<Fe
 fn text(what: &str, cell: &Option<Cell>) -> Result<String, String> {
     match cell {
         Some(Cell::Text(text)) => Ok(text.clone()),
+        Some(Cell::Time(seconds)) => Ok(seconds.to_string()),
         Some(Cell::List(_)) => Err(format!("{what} is a list")),
         None => Err(format!("no {what}")),
     }
@@ -321,11 +329,30 @@ fn number(what: &str, cell: &Option<Cell>) -> Result<f64, String> {
 }
 
 fn time(cell: &Option<Cell>, unit: TimeUnit) -> Result<i64, String> {
-    let scale = match unit {
-        TimeUnit::Seconds => 1.0,
-        TimeUnit::Milliseconds => 1e3,
+    let seconds = match cell {
+        Some(Cell::Time(seconds)) => *seconds,
+        _ => in_seconds(cell, unit)?,
     };
-    Ok((number("time", cell)? / scale).floor() as i64)
+    if PLAUSIBLE.contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err(format!(
+            "time {seconds} (in seconds) is outside the years 1900 to 2200: see time_unit"
+        ))
+    }
+}
+
+fn in_seconds(cell: &Option<Cell>, unit: TimeUnit) -> Result<i64, String> {
+    let ticks = match unit {
+        TimeUnit::Seconds => 1,
+        TimeUnit::Milliseconds => 1_000,
+        TimeUnit::Nanoseconds => 1_000_000_000,
+    };
+    // A whole number of nanoseconds has more digits than an f64 holds.
+    match text("time", cell)?.trim().parse::<i64>() {
+        Ok(time) => Ok(time.div_euclid(ticks)),
+        Err(_) => Ok((number("time", cell)? / ticks as f64).floor() as i64),
+    }
 }
 
 #[cfg(test)]

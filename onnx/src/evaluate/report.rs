@@ -14,6 +14,9 @@ use crate::{
     evaluate::{Error, Evaluation, Row},
 };
 
+/// No protobuf message is larger than 2 GiB.
+const LIMIT: u64 = 1 << 31;
+
 /// The key of a tower's ONNX `metadata_props` under which a producer may say how many parameters were trained.
 const PARAMETERS: &str = "parameters";
 
@@ -153,14 +156,13 @@ fn write_figures(row: &Row, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 /// Returns how many parameters the towers have: what the producer says, else the numbers in both files, a shared table once.
 pub(crate) fn parameters(artifact: &Artifact) -> Result<u64, Error> {
     let mut counted = HashSet::new();
-    let mut parameters = 0;
+    let mut parameters = 0_u64;
     for file in [USER_TOWER, ITEM_TOWER] {
-        let path = artifact.dir().join(file);
         let tower = |reason: String| Error::Tower {
-            file: path.display().to_string(),
+            file: artifact.dir().join(file).display().to_string(),
             reason,
         };
-        let bytes = fs::read(&path).map_err(|e| tower(e.to_string()))?;
+        let bytes = artifact.read(file, LIMIT)?;
         let model = ModelProto::decode(bytes.as_slice()).map_err(|e| tower(e.to_string()))?;
         let said = model
             .metadata_props
@@ -170,16 +172,37 @@ pub(crate) fn parameters(artifact: &Artifact) -> Result<u64, Error> {
             return Ok(said);
         }
         for tensor in model.graph.iter().flat_map(|graph| &graph.initializer) {
-            let elements: i64 = tensor.dims.iter().product();
             let content = TensorProto {
                 name: String::new(),
                 ..tensor.clone()
             };
             let is_float = tensor.data_type() == DataType::Float;
             if is_float && counted.insert(blake3::hash(&content.encode_to_vec())) {
-                parameters += elements as u64;
+                parameters = elements(&tensor.dims)
+                    .and_then(|elements| parameters.checked_add(elements))
+                    .ok_or_else(|| tower(format!("{:?} is {:?}", tensor.name, tensor.dims)))?;
             }
         }
     }
     Ok(parameters)
+}
+
+/// How many numbers a tensor has; nothing for dimensions that no tensor can have.
+fn elements(dims: &[i64]) -> Option<u64> {
+    dims.iter()
+        .map(|&dim| u64::try_from(dim).ok())
+        .try_fold(1_u64, |product, dim| product.checked_mul(dim?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_dimensions_of_a_tensor_are_counted() {
+        assert_eq!(elements(&[]), Some(1));
+        assert_eq!(elements(&[22, 8]), Some(176));
+        assert_eq!(elements(&[2, -1]), None);
+        assert_eq!(elements(&[i64::MAX, 3]), None);
+    }
 }

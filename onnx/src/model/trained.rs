@@ -1,7 +1,8 @@
 //! A model in memory and its run directory: recipe, parameters, vocabularies, saved and loaded.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
@@ -93,18 +94,34 @@ impl Trained {
         self.parameters.values().map(Tensor::elem_count).sum()
     }
 
+    /// Checks that every vocabulary will survive its file.
+    ///
+    /// # Errors
+    /// [`Error::Recipe`] naming the feature and the value that would not.
+    pub(crate) fn check_values(&self) -> Result<(), Error> {
+        for (source, vocabulary) in &self.vocabularies {
+            if let Some(value) = vocabulary.unwritable() {
+                return Err(Error::Recipe(format!(
+                    "the feature {source} has the value {value:?}, which a vocabulary's line cannot hold"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Says what does not fit together.
     fn check(&self) -> Result<(), String> {
-        let rows = self
-            .parameters
-            .get("item.id")
-            .map_or(0, |table| table.dims()[0]);
-        let lines = self.items_vocabulary().len();
-        if rows != lines {
-            return Err(format!(
-                "item.id has {rows} rows, its vocabulary has {lines} lines"
-            ));
+        for (source, vocabulary) in &self.vocabularies {
+            let table = self.parameters.get(source);
+            let rows = table.and_then(|table| table.dims().first().copied());
+            let (rows, lines) = (rows.unwrap_or(0), vocabulary.len());
+            if rows != lines {
+                return Err(format!(
+                    "{source} has {rows} rows, its vocabulary has {lines} lines"
+                ));
+            }
         }
+        let rows = self.items_vocabulary().len();
         for feature in self.recipe.item_features() {
             let dims = self.catalog.get(feature).map_or(&[][..], Tensor::dims);
             if dims.len() != 2 || dims[0] != rows {
@@ -138,11 +155,21 @@ impl Trained {
     }
 }
 
-/// Writes tensors beside the path, then renames: a reader never sees half a file.
+/// Writes tensors beside the path, then renames: no reader sees half a file, nor does one after a power cut.
 pub(crate) fn save_tensors(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<(), Error> {
     let beside = path.with_extension("part");
     candle_core::safetensors::save(tensors, &beside).map_err(Error::file(&beside))?;
+    let synced = File::open(&beside).and_then(|file| file.sync_all());
+    synced.map_err(Error::io(&beside))?;
     fs::rename(&beside, path).map_err(Error::io(path))
+}
+
+/// Removes a file, if it is there.
+pub(crate) fn remove(path: &Path) -> Result<(), Error> {
+    fs::remove_file(path).or_else(|e| match e.kind() {
+        ErrorKind::NotFound => Ok(()),
+        _ => Err(Error::io(path)(e)),
+    })
 }
 
 /// The sources that a recipe has vocabularies for.

@@ -14,6 +14,9 @@ pub const UNKNOWN: u32 = 1;
 /// How many ids stand before the first value.
 pub const RESERVED: usize = 2;
 
+/// The lines of the reserved ids.
+const RESERVED_LINES: [&str; RESERVED] = ["<pad>", "<unk>"];
+
 /// Raw values by id. Ids 0 and 1 are [`PADDING`] and [`UNKNOWN`], lines `<pad>` and `<unk>`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vocabulary {
@@ -24,7 +27,7 @@ pub struct Vocabulary {
 impl Vocabulary {
     /// Gives ids to values in their order.
     pub fn new(values: impl IntoIterator<Item = String>) -> Self {
-        let reserved = ["<pad>".to_owned(), "<unk>".to_owned()];
+        let reserved = RESERVED_LINES.map(str::to_owned);
         Self::of_lines(reserved.into_iter().chain(values).collect())
     }
 
@@ -79,6 +82,14 @@ impl Vocabulary {
         &self.lines
     }
 
+    /// The first value that no line of a file can hold: it breaks the line, or reads as a reserved one.
+    pub(crate) fn unwritable(&self) -> Option<&str> {
+        let mut values = self.lines.iter().skip(RESERVED).map(String::as_str);
+        let unwritable =
+            |value: &&str| value.contains(['\n', '\r']) || RESERVED_LINES.contains(value);
+        values.find(unwritable)
+    }
+
     fn of_lines(lines: Vec<String>) -> Self {
         let ids = (0..)
             .zip(&lines)
@@ -116,6 +127,18 @@ mod tests {
         assert_eq!(vocabulary.lines(), ["<pad>", "<unk>", "1995", "a", "b"]);
         vocabulary.write(&path).unwrap();
         assert_eq!(Vocabulary::read(&path).unwrap(), vocabulary);
+    }
+
+    #[test]
+    fn values_that_no_line_can_hold_are_found() {
+        let unwritable = |value: &str| {
+            let vocabulary = Vocabulary::new(["x".to_owned(), value.to_owned()]);
+            vocabulary.unwritable().map(str::to_owned)
+        };
+        for value in ["a\nb", "a\r", "<pad>", "<unk>"] {
+            assert_eq!(unwritable(value).as_deref(), Some(value));
+        }
+        assert_eq!(unwritable("<pad> and more"), None);
     }
 
     #[test]

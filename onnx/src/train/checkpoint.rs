@@ -1,7 +1,6 @@
 //! What a run must remember between epochs, to go on where it was stopped.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
@@ -12,7 +11,7 @@ use crate::kernels::adamw::Moments;
 use crate::model::Parameters;
 use crate::model::error::Error;
 use crate::model::recipe::Recipe;
-use crate::model::trained::{Trained, save_tensors};
+use crate::model::trained::{self, Trained, save_tensors};
 use crate::train::report::Epoch;
 
 const FILE: &str = "checkpoint.safetensors";
@@ -110,13 +109,9 @@ impl Checkpoint {
         save_tensors(&tensors, &path)
     }
 
-    /// Removes the checkpoint of a run that is over.
+    /// Removes the checkpoint of a run that is over, or begins anew.
     pub(crate) fn remove(run: &Path) -> Result<(), Error> {
-        let path = run.join(FILE);
-        fs::remove_file(&path).or_else(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Ok(()),
-            _ => Err(Error::io(&path)(e)),
-        })
+        trained::remove(&run.join(FILE))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::dataset::Dataset;
 use crate::metrics::Figures;
 use crate::model::error::Error;
 use crate::model::recipe::Recipe;
-use crate::model::trained::Trained;
+use crate::model::trained::{self, Trained};
 
 /// The name of the report in a run directory.
 const FILE: &str = "training.json";
@@ -116,5 +116,10 @@ impl Report {
         let path = run.join(FILE);
         let text = serde_json::to_vec_pretty(self).map_err(Error::file(&path))?;
         std::fs::write(&path, text).map_err(Error::io(&path))
+    }
+
+    /// Removes the report of an older run.
+    pub(crate) fn remove(run: &Path) -> Result<(), Error> {
+        trained::remove(&run.join(FILE))
     }
 }

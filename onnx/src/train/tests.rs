@@ -249,3 +249,50 @@ fn too_little_data_is_refused() {
     .unwrap_err();
     assert!(error.to_string().contains("circle has"), "{error}");
 }
+
+#[test]
+fn a_value_that_no_vocabulary_can_hold_is_refused_before_training() {
+    let mut dataset = circle();
+    let value = Value::Text("F\nM".to_owned());
+    dataset.users[0].features.insert("gender".to_owned(), value);
+    let run = Path::new("/nowhere");
+    let recipe = youtubednn(r#""full""#);
+    let error = train(&recipe, &dataset, run, &Overrides::default(), false)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(r#"user.gender has the value "F\nM""#),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_vocabulary_of_another_length_than_its_table_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (dataset, recipe) = (circle(), youtubednn(r#""full""#));
+    let split = Split::new(&dataset, recipe.items);
+    let model = Trained::new(&recipe, &dataset, &split).unwrap();
+    model.save(dir.path()).unwrap();
+    let path = dir.path().join("vocabulary/user.gender.txt");
+    std::fs::write(path, "<pad>\n<unk>\nF\nM\nX\n").unwrap();
+    let error = Trained::load(dir.path()).unwrap_err().to_string();
+    assert!(
+        error.contains("user.gender has 4 rows, its vocabulary has 5 lines"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_fresh_start_leaves_nothing_of_an_older_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (dataset, recipe) = (circle(), youtubednn(r#""full""#));
+    interrupted(&recipe, &dataset, dir.path());
+    let (old, vocabulary) = (["training.json", "checkpoint.safetensors"], "vocabulary");
+    std::fs::write(dir.path().join(old[0]), "{}").unwrap();
+    // Where the vocabularies go stands a file: the run ends before it saves anything.
+    std::fs::remove_dir_all(dir.path().join(vocabulary)).unwrap();
+    std::fs::write(dir.path().join(vocabulary), "").unwrap();
+    let error = train(&recipe, &dataset, dir.path(), &Overrides::default(), false).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error}");
+    assert!(old.iter().all(|file| !dir.path().join(file).exists()));
+}

@@ -1,7 +1,7 @@
 //! A house that serves a small model, really trained on a small generated dataset; one for each test binary.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{LazyLock, Mutex},
 };
 
@@ -31,7 +31,7 @@ pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().u
 pub(crate) static SMALL: LazyLock<Small> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     let options = Options {
-        data: "generated".to_owned(),
+        data: folder.path().join("source").display().to_string(),
         work: folder.path().to_path_buf(),
         towers: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../onnx/towers")),
         recipe: "default".to_owned(),
@@ -43,7 +43,7 @@ pub(crate) static SMALL: LazyLock<Small> = LazyLock::new(|| {
         events: 3_000,
         ..Default::default()
     })
-    .write(&options.dataset())
+    .write(Path::new(&options.data))
     .unwrap();
     let prepared = prepare::run(&options).unwrap();
     let (house, generation) = RUNTIME.block_on(start(&options, &prepared)).unwrap();

@@ -14,7 +14,7 @@ use onnx::{
     model::recipe::{Overrides, Recipe},
     train,
 };
-use proto::v1::{RecallRequest, recall_service_client::RecallServiceClient};
+use proto::v1::{RecallOptions, RecallRequest, recall_service_client::RecallServiceClient};
 use stack::{
     fill,
     house::{House, Plan},
@@ -51,6 +51,10 @@ async fn ask(
         let request = RecallRequest {
             user_id: users[user].clone(),
             page_size: 20,
+            options: Some(RecallOptions {
+                reproducible: true,
+                ..Default::default()
+            }),
             ..Default::default()
         };
         answers.push(gateway.recall(request).await.map(|answer| {

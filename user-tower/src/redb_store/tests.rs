@@ -232,12 +232,14 @@ async fn a_file_of_something_else_is_refused_by_name() {
 
 #[tokio::test]
 async fn writes_that_wait_together_share_commits() {
-    let store = keeping(200);
+    let disk = Disk::default();
+    let store = on(&disk, &config(200, 1_024));
+    let before = disk.syncs();
     let writes = (0..200).map(|time| append(&store, [record("7", time, "a", 1)].to_vec()));
     let tallies = join_all(writes).await;
     assert!(tallies.iter().all(|tally| *tally == (1, 0)));
-    let commits = store.shared.commits.load(Ordering::SeqCst);
-    assert!(commits < 100, "{commits} commits for 200 writes");
+    let syncs = disk.syncs() - before;
+    assert!(syncs < 100, "{syncs} syncs for 200 writes");
 }
 
 #[tokio::test]
@@ -331,6 +333,15 @@ proptest! {
             }
         });
     }
+}
+
+#[tokio::test]
+async fn a_writer_that_is_gone_acknowledges_nothing() {
+    let store = keeping(10);
+    let writable = store.shared.writable.subscribe();
+    assert!(*writable.borrow());
+    drop(store);
+    assert!(!*writable.borrow());
 }
 
 fn item_of(time: i64, id: &str) -> u64 {

@@ -88,6 +88,13 @@ impl Drop for Writer {
     }
 }
 
+impl Drop for Worker {
+    /// However the thread ends, by a panic too, nothing is acknowledged any more.
+    fn drop(&mut self) {
+        self.shared.writable.send_replace(false);
+    }
+}
+
 impl Worker {
     fn run(mut self) {
         while let Some(first) = self.jobs.blocking_recv() {

@@ -40,6 +40,8 @@ pub(crate) struct State {
     pub(crate) hangs: bool,
     /// Embeds into this space instead of the generation's.
     pub(crate) space: Option<String>,
+    /// The interests of every user instead of two that are not zero.
+    pub(crate) interests: Option<Vec<f32>>,
     /// Seen items by user.
     pub(crate) seen: BTreeMap<String, BTreeSet<u64>>,
     /// Events by (user, time, event_id).
@@ -108,6 +110,8 @@ impl State {
             status::failed_precondition(status::GENERATION_NOT_HELD, message)
         })?;
         let space = self.space.as_ref().unwrap_or(space);
+        let usual = vec![1.0; 2 * DIM];
+        let interests = self.interests.as_ref().unwrap_or(&usual);
         let users = request.users.into_iter().map(|user| {
             let history = user.context.into_iter().flat_map(|context| context.history);
             let told = history.filter_map(|event| match event.item?.name? {
@@ -118,7 +122,7 @@ impl State {
             seen.extend(told);
             pb::UserEmbedding {
                 interests: Some(pb::Vectors {
-                    f32: vec![0; 2 * DIM * 4].into(),
+                    f32: interests.iter().flat_map(|v| v.to_le_bytes()).collect(),
                     dim: DIM as u32,
                     space: space.clone(),
                 }),

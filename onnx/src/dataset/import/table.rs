@@ -6,8 +6,10 @@ use std::{
 };
 
 use parquet::{
+    basic::{LogicalType, TimeUnit},
     file::reader::{FileReader, SerializedFileReader},
     record::{Field, Row, reader::RowIter},
+    schema::types::Type,
 };
 
 use crate::dataset::error::Error;
@@ -15,8 +17,10 @@ use crate::dataset::error::Error;
 /// The content of a cell that is not empty.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Cell {
-    /// Text, or a number or time (in seconds) written out.
+    /// Text, or a number written out.
     Text(String),
+    /// A timestamp of Parquet, in seconds.
+    Time(i64),
     /// A list of Parquet.
     List(Vec<String>),
 }
@@ -28,6 +32,8 @@ type Cells = Result<Vec<Option<Cell>>, String>;
 pub(crate) enum Table {
     /// `.csv`, with a header.
     Csv {
+        /// The file.
+        path: PathBuf,
         /// The rows left.
         reader: Box<csv::Reader<File>>,
         /// Where each column asked for stands.
@@ -35,13 +41,23 @@ pub(crate) enum Table {
     },
     /// `.parquet`.
     Parquet {
+        /// The file.
+        path: PathBuf,
         /// The rows left.
         rows: Box<RowIter<'static>>,
-        /// Where each column asked for stands.
-        columns: Vec<usize>,
+        /// The columns asked for.
+        columns: Vec<Column>,
         /// Rows read.
         line: u64,
     },
+}
+
+/// A column of a Parquet file.
+pub(crate) struct Column {
+    /// Where it stands.
+    at: usize,
+    /// Ticks a second, if the schema says that it holds timestamps.
+    ticks: Option<i64>,
 }
 
 impl Table {
@@ -51,65 +67,82 @@ impl Table {
     /// Another kind of file, or one that cannot be read, or that lacks a column.
     pub(crate) fn open(path: &Path, columns: &[&str]) -> Result<Self, Error> {
         let file = File::open(path).map_err(Error::io(path))?;
+        let path = path.to_path_buf();
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("csv") => {
                 let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(file);
-                let header = reader.headers().map_err(unreadable(path))?;
+                let header = reader.headers().map_err(unreadable(&path))?;
                 let header: Vec<&str> = header.iter().collect();
-                let columns = find(path, &header, columns)?;
-                let reader = Box::new(reader);
-                Ok(Self::Csv { reader, columns })
+                let columns = find(&path, &header, columns)?;
+                Ok(Self::Csv {
+                    path,
+                    reader: Box::new(reader),
+                    columns,
+                })
             }
             Some("parquet") => {
-                let reader = SerializedFileReader::new(file).map_err(unreadable(path))?;
+                let reader = SerializedFileReader::new(file).map_err(unreadable(&path))?;
                 let schema = reader.metadata().file_metadata().schema();
-                let header: Vec<&str> = schema
-                    .get_fields()
-                    .iter()
-                    .map(|field| field.name())
-                    .collect();
-                let columns = find(path, &header, columns)?;
+                let fields = schema.get_fields();
+                let header: Vec<&str> = fields.iter().map(|field| field.name()).collect();
+                let column = |at: usize| Column {
+                    at,
+                    ticks: ticks(&fields[at]),
+                };
+                let columns = find(&path, &header, columns)?;
+                let columns = columns.into_iter().map(column).collect();
                 let rows = Box::new(RowIter::from_file_into(Box::new(reader)));
                 Ok(Self::Parquet {
+                    path,
                     rows,
                     columns,
                     line: 0,
                 })
             }
             _ => Err(Error::Description {
-                path: path.to_path_buf(),
+                path,
                 reason: "neither .csv nor .parquet".to_owned(),
             }),
         }
     }
 
     /// Reads the next row and its line (of a CSV file) or number (of a Parquet file), both from 1.
-    pub(crate) fn next(&mut self) -> Option<(u64, Cells)> {
+    ///
+    /// # Errors
+    /// The rest of the file cannot be read: asked again, the reader would give the same error for ever.
+    pub(crate) fn next(&mut self) -> Result<Option<(u64, Cells)>, Error> {
         match self {
-            Self::Csv { reader, columns } => {
+            Self::Csv {
+                path,
+                reader,
+                columns,
+            } => {
                 let mut record = csv::StringRecord::new();
                 let line = reader.position().line();
                 match reader.read_record(&mut record) {
-                    Ok(false) => None,
-                    Ok(true) => Some((
+                    Ok(false) => Ok(None),
+                    Ok(true) => Ok(Some((
                         record.position().map_or(line, csv::Position::line),
                         csv_cells(&record, columns),
-                    )),
-                    Err(e) => Some((line, Err(e.to_string()))),
+                    ))),
+                    Err(e) if e.is_io_error() => Err(unreadable(path)(e)),
+                    Err(e) => Ok(Some((line, Err(e.to_string())))),
                 }
             }
             Self::Parquet {
+                path,
                 rows,
                 columns,
                 line,
             } => {
                 *line += 1;
-                let row = rows.next()?;
-                Some((
-                    *line,
-                    row.map_err(|e| e.to_string())
-                        .and_then(|row| parquet_cells(&row, columns)),
-                ))
+                match rows.next() {
+                    None => Ok(None),
+                    Some(Ok(row)) => Ok(Some((*line, parquet_cells(&row, columns)))),
+                    Some(Err(e)) => Err(unreadable(path)(format!(
+                        "row {line}: {e}; write the file with snappy or zstd compression"
+                    ))),
+                }
             }
         }
     }
@@ -149,9 +182,21 @@ fn csv_cells(record: &csv::StringRecord, columns: &[usize]) -> Cells {
     columns.iter().map(cell).collect()
 }
 
-fn parquet_cells(row: &Row, columns: &[usize]) -> Cells {
+/// The unit of a column of timestamps. The reader itself turns no nanoseconds into timestamps.
+fn ticks(field: &Type) -> Option<i64> {
+    match field.get_basic_info().logical_type_ref()? {
+        LogicalType::Timestamp(timestamp) => Some(match timestamp.unit {
+            TimeUnit::MILLIS => 1_000,
+            TimeUnit::MICROS => 1_000_000,
+            TimeUnit::NANOS => 1_000_000_000,
+        }),
+        _ => None,
+    }
+}
+
+fn parquet_cells(row: &Row, columns: &[Column]) -> Cells {
     let fields: Vec<&Field> = row.get_column_iter().map(|(_, field)| field).collect();
-    let cell = |&column: &usize| match fields[column] {
+    let cell = |column: &Column| match fields[column.at] {
         Field::ListInternal(list) => {
             let values = list
                 .elements()
@@ -161,9 +206,22 @@ fn parquet_cells(row: &Row, columns: &[usize]) -> Cells {
                 .collect::<Result<_, _>>()
                 .map(|values| Some(Cell::List(values)))
         }
-        field => Ok(scalar(field)?.map(Cell::Text)),
+        field => match seconds(field, column.ticks) {
+            Some(time) => Ok(Some(Cell::Time(time))),
+            None => Ok(scalar(field)?.map(Cell::Text)),
+        },
     };
     columns.iter().map(cell).collect()
+}
+
+/// The time that a field holds, if it holds one.
+fn seconds(field: &Field, ticks: Option<i64>) -> Option<i64> {
+    match (field, ticks) {
+        (Field::TimestampMillis(time), _) => Some(time.div_euclid(1_000)),
+        (Field::TimestampMicros(time), _) => Some(time.div_euclid(1_000_000)),
+        (Field::Long(time), Some(ticks)) => Some(time.div_euclid(ticks)),
+        _ => None,
+    }
 }
 
 /// Writes a single value out; nothing for a null.

@@ -151,34 +151,50 @@ fn an_unknown_setting_is_refused() {
     assert!(error.to_string().contains("kindly"), "{error}");
 }
 
-#[test]
-fn times_may_be_milliseconds() {
-    let description = DESCRIPTION.replace(
-        "time = \"at\"",
-        "time = \"at\"\ntime_unit = \"milliseconds\"",
-    );
-    let dataset = read(
-        files(&[("dataset.toml", &description)]).path(),
-        &Options::default(),
-    )
-    .unwrap();
-    assert_eq!(dataset.events[0].time, 1_700_000);
+fn described(from: &str, to: &str) -> TempDir {
+    files(&[("dataset.toml", &DESCRIPTION.replace(from, to))])
 }
 
 #[test]
-fn parquet_files_read_like_csv_files() {
-    let dir = files(&[(
-        "dataset.toml",
-        &DESCRIPTION.replace("events.csv", "events.parquet"),
-    )]);
-    let schema = "message events {
-        required binary user (UTF8);
-        optional double stars;
-        required binary sku (UTF8);
-        required int64 at (TIMESTAMP(MILLIS, true));
-    }";
-    let schema = Arc::new(parse_message_type(schema).unwrap());
-    let file = File::create(dir.path().join("events.parquet")).unwrap();
+fn times_may_be_milliseconds_or_nanoseconds() {
+    for (unit, time) in [("milliseconds", 1_700_000), ("nanoseconds", 1)] {
+        let to = format!("time = \"at\"\ntime_unit = \"{unit}\"");
+        let dir = described("time = \"at\"", &to);
+        let dataset = read(dir.path(), &Options::default()).unwrap();
+        assert_eq!(dataset.events[0].time, time, "{unit}");
+    }
+}
+
+#[test]
+fn nanoseconds_lose_no_digit() {
+    let cell = Some(Cell::Text("1700000000999999999".to_owned()));
+    assert_eq!(time(&cell, TimeUnit::Nanoseconds), Ok(1_700_000_000));
+}
+
+#[test]
+fn a_time_outside_the_years_1900_to_2200_is_a_bad_line() {
+    let events = "user,sku,at,stars\nben,77,1700000000,4\nben,77,1700000000000,4\n";
+    let dataset = read(files(&[("events.csv", events)]).path(), &lenient()).unwrap();
+    assert_eq!((dataset.events.len(), dataset.bad_lines.count), (1, 1));
+    let reason = &dataset.bad_lines.first[0].reason;
+    assert!(
+        reason.contains("1700000000000 (in seconds) is outside the years"),
+        "{reason}"
+    );
+}
+
+/// Writes `events.parquet` of three events; the second has no rating.
+fn write_parquet(dir: &Path, time: &str, times: [i64; 3]) {
+    let schema = format!(
+        "message events {{
+            required binary user (UTF8);
+            optional double stars;
+            required binary sku (UTF8);
+            required int64 at {time};
+        }}"
+    );
+    let schema = Arc::new(parse_message_type(&schema).unwrap());
+    let file = File::create(dir.join("events.parquet")).unwrap();
     let mut writer = SerializedFileWriter::new(file, schema, Default::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();
     let texts = |values: [&str; 3]| values.map(ByteArray::from);
@@ -203,12 +219,18 @@ fn parquet_files_read_like_csv_files() {
     let mut column = group.next_column().unwrap().unwrap();
     column
         .typed::<Int64Type>()
-        .write_batch(&[1_700_000_000_999, 2_000, 3_000], None, None)
+        .write_batch(&times, None, None)
         .unwrap();
     column.close().unwrap();
     group.close().unwrap();
     writer.close().unwrap();
+}
 
+#[test]
+fn parquet_files_read_like_csv_files() {
+    let dir = described("events.csv", "events.parquet");
+    let times = [1_700_000_000_999, 2_000, 3_000];
+    write_parquet(dir.path(), "(TIMESTAMP(MILLIS, true))", times);
     let dataset = read(dir.path(), &lenient()).unwrap();
     let first = dataset.events[0];
     assert_eq!(
@@ -218,6 +240,52 @@ fn parquet_files_read_like_csv_files() {
     assert_eq!(dataset.events[1].item, 0);
     assert_eq!(dataset.bad_lines.first[0].reason, "no rating");
     assert_eq!(dataset.bad_lines.first[0].line, 2);
+}
+
+#[test]
+fn parquet_timestamps_are_seconds_whatever_the_time_unit() {
+    for (unit, ticks) in [
+        ("MILLIS", 1_000),
+        ("MICROS", 1_000_000),
+        ("NANOS", 1_000_000_000),
+    ] {
+        let to = "events.parquet\"\ntime_unit = \"milliseconds";
+        let dir = described("events.csv", to);
+        let times = [1_700_000_000 * ticks + 1, 2 * ticks, 3 * ticks];
+        write_parquet(dir.path(), &format!("(TIMESTAMP({unit}, true))"), times);
+        let dataset = read(dir.path(), &lenient()).unwrap();
+        let times: Vec<i64> = dataset.events.iter().map(|event| event.time).collect();
+        assert_eq!(times, [1_700_000_000, 3], "{unit}");
+    }
+}
+
+#[test]
+fn parquet_whole_numbers_are_in_the_time_unit() {
+    let to = "events.parquet\"\ntime_unit = \"nanoseconds";
+    let dir = described("events.csv", to);
+    write_parquet(dir.path(), "", [1_700_000_000_999_999_999, 0, 0]);
+    let dataset = read(dir.path(), &lenient()).unwrap();
+    assert_eq!(dataset.events[0].time, 1_700_000_000);
+}
+
+#[test]
+fn a_parquet_file_with_a_codec_that_is_not_compiled_in_is_an_error() {
+    let dir = described("events.csv", "events.parquet");
+    write_parquet(dir.path(), "", [1, 2, 3]);
+    // In the footer, the codec stands behind the column's path: 0 is uncompressed, 4 (2, zigzag) is gzip.
+    let path = dir.path().join("events.parquet");
+    let mut bytes = fs::read(&path).unwrap();
+    let codec = b"user\x15\x00";
+    let at = bytes
+        .windows(codec.len())
+        .rposition(|window| window == codec)
+        .unwrap();
+    bytes[at + codec.len() - 1] = 4;
+    fs::write(&path, bytes).unwrap();
+    let error = read(dir.path(), &lenient()).unwrap_err().to_string();
+    for part in ["events.parquet: row 1: ", "flate2", "snappy or zstd"] {
+        assert!(error.contains(part), "{error}");
+    }
 }
 
 #[test]

@@ -1,16 +1,16 @@
-//! A disk in memory that can be full.
+//! A disk in memory that counts its syncs and can be full.
 
 use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
 use redb::{StorageBackend, backends::InMemoryBackend};
 
-/// A disk in memory that outlives the databases on it, and that can be full.
+/// A disk in memory that outlives the databases on it, counts its syncs, and can be full.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Disk(Arc<Platter>);
 
@@ -18,11 +18,16 @@ pub(super) struct Disk(Arc<Platter>);
 struct Platter {
     memory: InMemoryBackend,
     full: AtomicBool,
+    syncs: AtomicUsize,
 }
 
 impl Disk {
     pub(super) fn set_full(&self, full: bool) {
         self.0.full.store(full, Ordering::SeqCst);
+    }
+
+    pub(super) fn syncs(&self) -> usize {
+        self.0.syncs.load(Ordering::SeqCst)
     }
 
     fn check(&self) -> io::Result<()> {
@@ -49,6 +54,7 @@ impl StorageBackend for Disk {
 
     fn sync_data(&self) -> io::Result<()> {
         self.check()?;
+        self.0.syncs.fetch_add(1, Ordering::SeqCst);
         self.0.memory.sync_data()
     }
 
