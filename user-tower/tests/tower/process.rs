@@ -154,7 +154,13 @@ async fn an_acknowledged_event_survives_kill_9_and_is_there_once() {
 #[tokio::test]
 async fn a_second_tower_on_the_same_history_refuses_to_start() {
     let site = Site::new();
-    let _first = Process::start(&site);
+    let first = Process::start(&site);
+    // It says where it listens before it opens the history; once a probe is answered, it has it.
+    let serves = |_| {
+        let probe = first.health(&site, "twotower.v1.EventService");
+        probe.status.success()
+    };
+    assert!((0..20).any(serves), "the first tower does not serve");
     let second = command(&site).output().unwrap();
     let complaint = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(!second.status.success());
