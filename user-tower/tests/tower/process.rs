@@ -52,6 +52,15 @@ impl Process {
         EventServiceClient::connect(self.uri.clone()).await.unwrap()
     }
 
+    /// Probes until the tower serves events.
+    fn serves_events(&self, site: &Site) {
+        let serves = |_| {
+            let probe = self.health(site, "twotower.v1.EventService");
+            probe.status.success()
+        };
+        assert!((0..500).any(serves), "the tower does not serve events");
+    }
+
     fn health(&self, site: &Site, service: &str) -> Output {
         command(site)
             .env(
@@ -155,12 +164,8 @@ async fn an_acknowledged_event_survives_kill_9_and_is_there_once() {
 async fn a_second_tower_on_the_same_history_refuses_to_start() {
     let site = Site::new();
     let first = Process::start(&site);
-    // It says where it listens before it opens the history; once a probe is answered, it has it.
-    let serves = |_| {
-        let probe = first.health(&site, "twotower.v1.EventService");
-        probe.status.success()
-    };
-    assert!((0..20).any(serves), "the first tower does not serve");
+    // It says where it listens before it opens the history; once it serves events, it has it.
+    first.serves_events(&site);
     let second = command(&site).output().unwrap();
     let complaint = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(!second.status.success());
@@ -174,12 +179,7 @@ async fn a_second_tower_on_the_same_history_refuses_to_start() {
 async fn a_probe_exits_with_the_answer() {
     let site = Site::new();
     let process = Process::start(&site);
-    assert!(
-        process
-            .health(&site, "twotower.v1.EventService")
-            .status
-            .success()
-    );
+    process.serves_events(&site);
     let not_serving = process.health(&site, "twotower.v1.UserTowerService");
     assert_eq!(not_serving.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&not_serving.stderr).contains("NOT_SERVING"));
