@@ -58,6 +58,9 @@ pub struct User {
     /// What the user did, oldest first.
     #[serde(default)]
     pub history: Vec<Event>,
+    /// When the vectors are asked for, in seconds since the epoch; none if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<i64>,
 }
 
 /// An item to embed.
@@ -151,5 +154,8 @@ mod tests {
     fn a_user_may_be_nothing_at_all() {
         let user: User = serde_json::from_str("{}").unwrap();
         assert_eq!(user, User::default());
+        let line = r#"{"id":"7","features":{},"history":[]}"#;
+        let user: User = serde_json::from_str(line).unwrap();
+        assert_eq!(serde_json::to_string(&user).unwrap(), line);
     }
 }

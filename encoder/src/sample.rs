@@ -1,7 +1,8 @@
 //! A small artifact whose vectors can be told in advance: an example of the format, and what tests serve.
 //!
 //! An item's vector is its row of a table; a user's is the sum of the rows of the history, plus [`BIAS`] in the first
-//! place. The towers are true ONNX graphs, so ONNX Runtime runs them.
+//! place. If it [`Reads::Ages`], the age of each event of the history, in hours, is added to every place too. The towers
+//! are true ONNX graphs, so ONNX Runtime runs them.
 
 use std::{fs, path::Path};
 
@@ -11,7 +12,7 @@ use serde_json::json;
 use crate::{
     artifact::{self, ITEM_TOWER, SIGNATURE, USER_TOWER},
     error::Error,
-    features::{Event, Item, User},
+    features::{Event, Item, User, history},
     golden::{self, Raw},
     messages::{
         AttributeProto, AttributeType, DataType, DimensionProto, DimensionValue, GraphProto,
@@ -22,6 +23,19 @@ use crate::{
 
 /// The first number of a user without a history; the others are 0.
 pub const BIAS: f32 = 0.5;
+
+/// Seconds that count as 1 where ages are read.
+const HOUR: f64 = 3_600.0;
+
+/// What the user tower is given of each event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Reads {
+    /// The item's id.
+    #[default]
+    Ids,
+    /// The item's id, and how long before the request the event was.
+    Ages,
+}
 
 /// What the artifact is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +48,8 @@ pub struct Sample {
     pub history: usize,
     /// Another seed makes other vectors, and so another space.
     pub seed: u64,
+    /// What the user tower is given.
+    pub reads: Reads,
 }
 
 impl Default for Sample {
@@ -44,6 +60,7 @@ impl Default for Sample {
             dim: 8,
             history: 5,
             seed: 1,
+            reads: Reads::default(),
         }
     }
 }
@@ -116,6 +133,10 @@ impl Sample {
                 .iter_mut()
                 .zip(self.row(event.item))
                 .for_each(|(sum, number)| *sum += number);
+            if self.reads == Reads::Ages {
+                let hours = history::age(event.time, user.time) as f64 / HOUR;
+                vector.iter_mut().for_each(|sum| *sum += hours as f32);
+            }
         }
         vector
     }
@@ -135,16 +156,20 @@ impl Sample {
     fn signature(&self) -> serde_json::Value {
         let vocabulary =
             json!({"vocabulary": {"file": "vocabulary/item.id.txt", "unknown": 1, "padding": 0}});
+        let mut inputs = vec![json!({
+            "name": "history", "dtype": "i64", "shape": [null, self.history], "source": "history.item",
+            "encoding": vocabulary,
+        })];
+        if self.reads == Reads::Ages {
+            inputs.push(json!({
+                "name": "hours", "dtype": "f32", "shape": [null, self.history], "source": "history.age",
+                "encoding": {"numeric": {"mean": 0.0, "std": HOUR}},
+            }));
+        }
         json!({
             "format": 1, "metric": "dot", "normalized": false, "dim": self.dim, "interests": 1,
             "history": {"length": self.history, "side": "left", "order": "oldest_first"},
-            "user": {
-                "inputs": [{
-                    "name": "history", "dtype": "i64", "shape": [null, self.history], "source": "history.item",
-                    "encoding": vocabulary,
-                }],
-                "output": {"name": "user"},
-            },
+            "user": {"inputs": inputs, "output": {"name": "user"}},
             "item": {
                 "inputs": [{"name": "item", "dtype": "i64", "shape": [null], "source": "item.id", "encoding": vocabulary}],
                 "output": {"name": "vector"},
@@ -171,6 +196,7 @@ impl Sample {
             },
             User {
                 history: history(&mut self.items.iter().chain(&[u64::MAX])),
+                time: (self.reads == Reads::Ages).then_some(5_400),
                 ..User::default()
             },
         ]
@@ -197,26 +223,36 @@ impl Sample {
     fn user_tower(&self) -> ModelProto {
         let mut bias = vec![0.0; self.dim];
         bias[0] = BIAS;
+        let mut input = vec![value("history", DataType::Int64, &[self.history])];
+        let mut nodes = vec![
+            node("Gather", &["table", "history"], "rows"),
+            NodeProto {
+                attribute: vec![AttributeProto {
+                    name: "keepdims".to_owned(),
+                    r#type: AttributeType::Int.into(),
+                    ..AttributeProto::default()
+                }],
+                ..node("ReduceSum", &["rows", "axis"], "sum")
+            },
+        ];
+        match self.reads {
+            Reads::Ids => nodes.push(node("Add", &["sum", "bias"], "user")),
+            Reads::Ages => {
+                input.push(value("hours", DataType::Float, &[self.history]));
+                nodes.push(node("ReduceSum", &["hours", "axis"], "age"));
+                nodes.push(node("Add", &["sum", "age"], "aged"));
+                nodes.push(node("Add", &["aged", "bias"], "user"));
+            }
+        }
         model(GraphProto {
             name: "user".to_owned(),
-            node: vec![
-                node("Gather", &["table", "history"], "rows"),
-                NodeProto {
-                    attribute: vec![AttributeProto {
-                        name: "keepdims".to_owned(),
-                        r#type: AttributeType::Int.into(),
-                        ..AttributeProto::default()
-                    }],
-                    ..node("ReduceSum", &["rows", "axis"], "sum")
-                },
-                node("Add", &["sum", "bias"], "user"),
-            ],
+            node: nodes,
             initializer: vec![
                 self.table(),
                 TensorProto::i64s("axis", &[1], &[1]),
                 TensorProto::f32s("bias", &[self.dim], &bias),
             ],
-            input: vec![value("history", DataType::Int64, &[self.history])],
+            input,
             output: vec![value("user", DataType::Float, &[self.dim])],
             ..GraphProto::default()
         })

@@ -202,6 +202,13 @@ impl Input {
     }
 }
 
+impl Signature {
+    /// Returns whether a user's vectors depend on when they are asked for: then none may be kept for later.
+    pub fn reads_time(&self) -> bool {
+        self.user.input(&Source::HistoryAge).is_some()
+    }
+}
+
 impl Tower {
     /// Returns the input that takes `source`, the first if there are several.
     pub fn input(&self, source: &Source) -> Option<&Input> {

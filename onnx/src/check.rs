@@ -80,6 +80,7 @@ fn unseen(artifact: &Artifact, user: &UserEncoder, item: &ItemEncoder) -> Vec<St
         id: UNSEEN.to_owned(),
         features: Default::default(),
         history: vec![event(u64::MAX)],
+        time: None,
     };
     let nobody = Item {
         id: u64::MAX,

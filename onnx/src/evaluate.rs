@@ -100,6 +100,8 @@ pub struct Evaluation {
     pub space: String,
     /// How many parameters the two towers have.
     pub parameters: u64,
+    /// Whether the model was told the time of the event held back, as a server tells it the time of the request.
+    pub request_time: bool,
     /// The artifact and the baselines, on each item set, with seen items excluded and not.
     pub rows: Vec<Row>,
     /// ANN search beside exact search, on the first item set with seen items excluded.
@@ -165,6 +167,7 @@ pub fn evaluate(dir: &Path, dataset: &Dataset, options: &Options) -> Result<Eval
         dataset: (dataset.name.clone(), dataset.hash.clone()),
         space: artifact.space().to_owned(),
         parameters: report::parameters(&artifact)?,
+        request_time: artifact.signature().reads_time(),
         rows,
         ann,
     })

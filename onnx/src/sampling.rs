@@ -48,6 +48,7 @@ pub(crate) fn raw(dataset: &Dataset, split: &Split, sequence: &Sequence, events:
         id: record.id.clone(),
         features: record.features.clone(),
         history: (0..events).map(event).collect(),
+        time: None,
     }
 }
 

@@ -5,7 +5,7 @@
 use encoder::{
     artifact::Artifact,
     features::{CatalogItem, Event, User},
-    sample::Sample,
+    sample::{Reads, Sample},
 };
 use onnx::{
     dataset::{
@@ -40,7 +40,7 @@ fn dataset(first: u64) -> Dataset {
                 },
                 kind: 0,
                 value: 4.0,
-                time: i64::from(step),
+                time: 3_600 * i64::from(step),
                 event_id: events.len() as u64,
             });
         }
@@ -61,14 +61,15 @@ fn hit_rate(sample: &Sample, dataset: &Dataset, set: ItemSet) -> f64 {
     let id = |dense: u32| dataset.items[split.items[dense as usize] as usize].id;
     let is_hit = |sequence: &&onnx::dataset::split::Sequence| {
         let (&target, history) = sequence.items.split_last().unwrap();
-        let event = |&item: &u32| Event {
+        let event = |(&item, &time): (&u32, &i64)| Event {
             item: id(item),
             kind: String::new(),
             value: 0.0,
-            time: 0,
+            time,
         };
         let user = sample.user(&User {
-            history: history.iter().map(event).collect(),
+            history: history.iter().zip(&sequence.times).map(event).collect(),
+            time: sequence.times.last().copied(),
             ..Default::default()
         });
         let score = |dense: u32| -> f32 {
@@ -112,6 +113,29 @@ fn figures_are_those_of_the_artifact_s_vectors() {
     }
     // An index of 19 rows that is asked for all of them finds all of them.
     assert_eq!(evaluation.ann.unwrap().recall_100, 1.0);
+}
+
+#[test]
+fn a_model_that_reads_ages_is_told_the_time_of_the_event_held_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let sample = Sample {
+        reads: Reads::Ages,
+        ..Sample::default()
+    };
+    sample.write(dir.path()).unwrap();
+    assert_eq!(onnx::check::check(dir.path()), Vec::<String>::new());
+    let dataset = dataset(1);
+    let evaluation = evaluate::evaluate(dir.path(), &dataset, &Options::default()).unwrap();
+    let row = evaluation.row("artifact", ItemSet::S, true).unwrap();
+    let (timed, untimed) = (
+        hit_rate(&sample, &dataset, ItemSet::S),
+        hit_rate(&Sample::default(), &dataset, ItemSet::S),
+    );
+    assert_ne!(timed, untimed);
+    assert!((row.figures.hr_10 - timed).abs() < 1e-9, "{row:?}");
+    assert_eq!(evaluation.to_json()["request_time"], true);
+    let words = "knows the time of the event held back";
+    assert!(evaluation.to_string().contains(words));
 }
 
 #[test]
@@ -193,6 +217,7 @@ fn the_json_names_the_headline_s_figures() {
     }
     assert_eq!(json["item_set"], "S");
     assert_eq!(json["seen_excluded"], true);
+    assert_eq!(json["request_time"], false);
     assert_eq!(json["rows"].as_array().unwrap().len(), 12);
     // The table of 20 known items, the unknown and the padding stands in both towers, and counts once.
     assert!(

@@ -58,6 +58,7 @@ fn users(dataset: &Dataset) -> Vec<User> {
         id: record.id.clone(),
         features: record.features.clone(),
         history: history(at),
+        time: None,
     };
     (0..).zip(&dataset.users).map(user).collect()
 }

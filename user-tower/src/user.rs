@@ -9,6 +9,9 @@ use encoder::features::{self, Features};
 
 use crate::history::{Event, History};
 
+/// The time of an event for which the caller gives none; what is stored always has one.
+const NOT_GIVEN: i64 = 0;
+
 /// Who is to be embedded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Query {
@@ -34,7 +37,8 @@ pub(crate) struct Whole {
 }
 
 impl Whole {
-    /// Puts together what is `stored` and what the query adds; times after `now` count as `now`.
+    /// Puts together what is `stored` and what the query adds, as of `now`; later times, and those that the caller does
+    /// not give, count as `now`.
     pub(crate) fn new(query: Query, stored: &Arc<History>, now: i64) -> Self {
         let mut profile = stored.profile.clone().unwrap_or_default();
         profile.extend(query.features);
@@ -53,6 +57,7 @@ impl Whole {
                 id: query.user,
                 features: profile,
                 history: events().map(|event| event.as_seen(now)).collect(),
+                time: Some(now),
             },
         }
     }
@@ -64,7 +69,10 @@ impl Event {
             item: self.item,
             kind: self.kind.clone(),
             value: self.value,
-            time: self.time.min(now),
+            time: match self.time {
+                NOT_GIVEN => now,
+                time => time.min(now),
+            },
         }
     }
 }
@@ -152,5 +160,25 @@ mod tests {
         let whole = Whole::new(Query::default(), &stored(), 1);
         let times: Vec<i64> = whole.input.history.iter().map(|event| event.time).collect();
         assert_eq!(times, [1, 1]);
+        assert_eq!(whole.input.time, Some(1));
+    }
+
+    #[test]
+    fn a_stored_user_is_another_input_at_another_time() {
+        let at = |now| Whole::new(Query::default(), &stored(), now);
+        assert_eq!(at(100).input.time, Some(100));
+        assert_ne!(at(100).input, at(101).input);
+        assert_eq!(at(100).version, at(101).version);
+    }
+
+    #[test]
+    fn an_event_without_a_time_counts_as_now() {
+        let query = Query {
+            events: vec![event(0, 15)],
+            ..Query::default()
+        };
+        let whole = Whole::new(query, &stored(), 100);
+        let times: Vec<i64> = whole.input.history.iter().map(|event| event.time).collect();
+        assert_eq!(times, [1, 2, 100]);
     }
 }

@@ -14,6 +14,11 @@ pub struct Kept<'a> {
     pub gap: i64,
 }
 
+/// Returns the seconds from an event to the request; 0 if the request's time is not known, or the event lies behind it.
+pub fn age(event: i64, request: Option<i64>) -> i64 {
+    request.map_or(0, |request| request.saturating_sub(event).max(0))
+}
+
 /// Returns the newest `length` known events, oldest first.
 ///
 /// Looks at no more of the history than it needs, from the newest end.
@@ -89,6 +94,13 @@ mod tests {
     fn time_that_runs_backwards_or_overflows_is_no_gap() {
         check(&[(1, 10), (2, 5)], 5, &[(1, 0), (2, 0)]);
         check(&[(1, i64::MIN), (2, i64::MAX)], 5, &[(1, 0), (2, i64::MAX)]);
+    }
+
+    #[test]
+    fn an_age_is_the_time_to_the_request_if_that_is_known_and_later() {
+        assert_eq!(age(100, Some(160)), 60);
+        assert_eq!([age(100, None), age(100, Some(40))], [0, 0]);
+        assert_eq!(age(i64::MIN, Some(i64::MAX)), i64::MAX);
     }
 
     proptest! {

@@ -71,6 +71,7 @@ struct Row<'a> {
     id: Raw<'a>,
     features: &'a Features,
     history: Vec<Kept<'a>>,
+    time: Option<i64>,
 }
 
 impl UserTensors {
@@ -125,6 +126,7 @@ impl UserTensors {
             history: history::keep(&user.history, self.history.length, |event| {
                 self.knows(event)
             }),
+            time: user.time,
         }
     }
 }
@@ -152,6 +154,7 @@ impl ItemTensors {
                 id,
                 features,
                 history: Vec::new(),
+                time: None,
             })
             .collect();
         let no_history = HistorySpec {
@@ -210,6 +213,7 @@ impl Column {
             | Source::HistoryValue
             | Source::HistoryKind
             | Source::HistoryGap
+            | Source::HistoryAge
             | Source::HistoryMask => self.fill_history(row, history, data),
         }
     }
@@ -237,23 +241,24 @@ impl Column {
             Order::OldestFirst => row
                 .history
                 .iter()
-                .for_each(|kept| data.push(self.event(kept))),
+                .for_each(|kept| data.push(self.event(kept, row.time))),
             Order::NewestFirst => row
                 .history
                 .iter()
                 .rev()
-                .for_each(|kept| data.push(self.event(kept))),
+                .for_each(|kept| data.push(self.event(kept, row.time))),
         }
         if spec.side == Side::Right {
             data.repeat(self.coder.padding(), padding);
         }
     }
 
-    fn event(&self, kept: &Kept<'_>) -> f64 {
+    fn event(&self, kept: &Kept<'_>, request: Option<i64>) -> f64 {
         let key = match &self.source {
             Source::HistoryItem => Key::Item(kept.event.item),
             Source::HistoryKind => Key::Text(&kept.event.kind),
             Source::HistoryGap => Key::Number(kept.gap as f64),
+            Source::HistoryAge => Key::Number(history::age(kept.event.time, request) as f64),
             _ => Key::Number(f64::from(kept.event.value)),
         };
         self.coder.code(Raw::Is(key))

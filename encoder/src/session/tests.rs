@@ -12,12 +12,19 @@ use crate::{
     features::Event,
     golden::{self, Raw},
     messages::{ModelProto, StringStringEntryProto, TensorProto},
-    sample::Sample,
+    sample::{Reads, Sample},
 };
 
 fn sample() -> (TempDir, Sample, Artifact) {
+    sample_that(Reads::Ids)
+}
+
+fn sample_that(reads: Reads) -> (TempDir, Sample, Artifact) {
     let dir = tempfile::tempdir().unwrap();
-    let sample = Sample::default();
+    let sample = Sample {
+        reads,
+        ..Sample::default()
+    };
     sample.write(dir.path()).unwrap();
     let artifact = Artifact::open(dir.path()).unwrap();
     (dir, sample, artifact)
@@ -70,6 +77,25 @@ fn a_user_is_what_the_model_makes_of_the_history() {
     }
     assert_eq!(interests.cold, [true, false, false]);
     assert!(interests.weights.is_empty());
+}
+
+#[test]
+fn a_model_that_reads_ages_sees_the_time_of_the_request() {
+    let (_dir, sample, artifact) = sample_that(Reads::Ages);
+    assert!(artifact.signature().reads_time());
+    let encoder = UserEncoder::open(&artifact, 1).unwrap();
+    let at = |time: Option<i64>| User {
+        time,
+        ..user(&[3, 4])
+    };
+    let users = [at(None), at(Some(3_600)), at(Some(36_000))];
+    let interests = encoder.encode(&users).unwrap();
+    for (row, user) in users.iter().enumerate() {
+        close(interests.user(row), &sample.user(user));
+    }
+    assert_eq!(interests.user(2)[1] - interests.user(0)[1], 20.0);
+    let item = ItemEncoder::open(&artifact, 1).unwrap();
+    artifact.check_golden(&encoder, &item).unwrap();
 }
 
 #[test]

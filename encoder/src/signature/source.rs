@@ -24,6 +24,8 @@ pub enum Source {
     HistoryKind,
     /// `history.gap`: seconds since the event before it that names a known item; 0 for the first of all.
     HistoryGap,
+    /// `history.age`: seconds from each event to the request; 0 if the request's time is not known.
+    HistoryAge,
     /// `history.mask`: where events are.
     HistoryMask,
     /// `history.length`: how many events there are.
@@ -39,6 +41,7 @@ impl Source {
                 | Self::HistoryValue
                 | Self::HistoryKind
                 | Self::HistoryGap
+                | Self::HistoryAge
                 | Self::HistoryMask
         )
     }
@@ -65,6 +68,7 @@ impl fmt::Display for Source {
             Self::HistoryValue => f.write_str("history.value"),
             Self::HistoryKind => f.write_str("history.kind"),
             Self::HistoryGap => f.write_str("history.gap"),
+            Self::HistoryAge => f.write_str("history.age"),
             Self::HistoryMask => f.write_str("history.mask"),
             Self::HistoryLength => f.write_str("history.length"),
         }
@@ -90,12 +94,13 @@ impl TryFrom<String> for Source {
             Some(("history", "value")) => Self::HistoryValue,
             Some(("history", "kind")) => Self::HistoryKind,
             Some(("history", "gap")) => Self::HistoryGap,
+            Some(("history", "age")) => Self::HistoryAge,
             Some(("history", "mask")) => Self::HistoryMask,
             Some(("history", "length")) => Self::HistoryLength,
             _ => {
                 return Err(format!(
                     "source `{name}` is none of user.id, user.F, item.id, item.F, history.item, history.value, \
-                     history.kind, history.gap, history.mask, history.length"
+                     history.kind, history.gap, history.age, history.mask, history.length"
                 ));
             }
         };

@@ -225,7 +225,11 @@ fn is_categorical(source: &Source) -> bool {
 fn is_numeric(source: &Source) -> bool {
     matches!(
         source,
-        Source::User(_) | Source::Item(_) | Source::HistoryValue | Source::HistoryGap
+        Source::User(_)
+            | Source::Item(_)
+            | Source::HistoryValue
+            | Source::HistoryGap
+            | Source::HistoryAge
     )
 }
 

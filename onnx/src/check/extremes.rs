@@ -69,6 +69,10 @@ fn user_with(source: &Source, value: &Value, event: Event, length: usize) -> Use
             let time = number(value) as i64;
             user.history = vec![event.clone(), Event { time, ..event }];
         }
+        Source::HistoryAge => {
+            user.time = Some(number(value) as i64);
+            user.history.push(event);
+        }
         Source::HistoryLength => user.history = vec![event; (number(value) as usize).min(length)],
         Source::HistoryMask | Source::ItemId | Source::Item(_) => {}
     }
@@ -124,6 +128,14 @@ mod tests {
         };
         assert_eq!(times(gap(f64::MAX)), [0, i64::MAX]);
         assert_eq!(times(gap(f64::MIN)), [0, i64::MIN]);
+    }
+
+    #[test]
+    fn a_huge_age_is_the_time_from_an_event_to_the_request() {
+        let age = |value: f64| user_with(&Source::HistoryAge, &Value::Number(value), event(7), 5);
+        let times = |user: User| (user.history[0].time, user.time);
+        assert_eq!(times(age(f64::MAX)), (0, Some(i64::MAX)));
+        assert_eq!(times(age(f64::MIN)), (0, Some(i64::MIN)));
     }
 
     #[test]

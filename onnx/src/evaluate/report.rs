@@ -52,6 +52,7 @@ impl Evaluation {
             "dataset_hash": self.dataset.1,
             "space": self.space,
             "parameters": self.parameters,
+            "request_time": self.request_time,
             "rows": self.rows,
         });
         if let Some(row) = headline("artifact") {
@@ -89,6 +90,9 @@ impl fmt::Display for Evaluation {
             self.parameters,
             &hash[..hash.len().min(8)]
         )?;
+        if self.request_time {
+            writeln!(f, "the model knows the time of the event held back")?;
+        }
         let mut protocol = None;
         for row in &self.rows {
             if protocol != Some((row.item_set, row.seen_excluded)) {

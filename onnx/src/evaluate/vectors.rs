@@ -126,6 +126,8 @@ impl<'a> Vectors<'a> {
     }
 
     /// Returns a user with all events before one of them, on whatever item.
+    ///
+    /// The request is at that event's time, if the model asks when it is.
     fn user_before(&self, user: u32, event: u32) -> User {
         let all = &self.histories[&user].events;
         let before = all.iter().take_while(|&&other| other != event);
@@ -134,6 +136,11 @@ impl<'a> Vectors<'a> {
             id: record.id.clone(),
             features: record.features.clone(),
             history: before.map(|&index| self.event(index)).collect(),
+            time: self
+                .artifact
+                .signature()
+                .reads_time()
+                .then(|| self.dataset.events[event as usize].time),
         }
     }
 

@@ -88,6 +88,7 @@ pub(super) fn strange_users(trained: &Trained) -> Vec<User> {
             id: NO_VALUE.to_owned(),
             features: trained.recipe.user_features().iter().map(strange).collect(),
             history: vec![event(NO_ITEM, 5.0, 0)],
+            time: None,
         },
     ]
 }

@@ -1,6 +1,8 @@
 //! Embedding users: stored, described, unknown, and by which generation.
 
-use encoder::sample::Sample;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use encoder::sample::{BIAS, Reads, Sample};
 use proto::v1::{
     EmbedUsersRequest, FeatureValue, Features, GetGenerationRequest, GetUserModelSignatureRequest,
     ListGenerationsRequest, UserContext, UserQuery, feature_value::Kind,
@@ -56,6 +58,33 @@ async fn seen_is_complete_beyond_what_is_kept() {
     assert_eq!(user.seen, (1..=20).collect::<Vec<u64>>());
     check_close(&vector(&user), &expected(&[3, 2, 1]));
     assert_eq!(tower.get_user("7").await.unwrap().history.len(), 3);
+}
+
+#[tokio::test]
+async fn a_model_that_reads_ages_sees_the_time_of_each_call() {
+    let site = Site::new();
+    let sample = Sample {
+        reads: Reads::Ages,
+        ..Sample::default()
+    };
+    site.publish(&sample).await;
+    let mut tower = site.start(USERS).await;
+    let now = || {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        since.as_secs() as i64
+    };
+    let began = now();
+    let events = [("new", 60), ("old", 7_200)].map(|(user, age)| event(user, began - age, "a", 3));
+    tower.record(events.into()).await.unwrap();
+    for (user, age) in [("new", 60), ("old", 7_200), ("new", 60)] {
+        let vector = vector(&tower.embed_stored(user).await);
+        let seconds = 3_600.0 * (vector[0] - sample.row(3)[0] - BIAS);
+        let (least, most) = (age as f32, (age + now() - began) as f32);
+        assert!(
+            (least - 0.5..=most + 0.5).contains(&seconds),
+            "{user}: {seconds} is not between {least} and {most}"
+        );
+    }
 }
 
 #[tokio::test]

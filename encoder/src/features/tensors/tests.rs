@@ -25,6 +25,10 @@ fn signature(side: &str, order: &str) -> Signature {
                 {"name": "gender", "dtype": "i64", "shape": [null], "source": "user.gender", "encoding": vocabulary("genders")},
                 {"name": "kinds", "dtype": "i64", "shape": [null, 3], "source": "history.kind",
                  "encoding": {"hash": {"function": "fnv1a64", "buckets": 7, "offset": 1}}},
+                {"name": "ages", "dtype": "i64", "shape": [null, 3], "source": "history.age",
+                 "encoding": {"bucket": {"edges": [60.0, 120.0], "offset": 1}}},
+                {"name": "scaled ages", "dtype": "f32", "shape": [null, 3], "source": "history.age",
+                 "encoding": {"numeric": {"mean": 10.0, "std": 10.0}}},
             ],
             "output": {"name": "user"},
         },
@@ -137,6 +141,33 @@ fn a_history_is_padded_at_the_side_and_in_the_order_of_the_signature() {
 }
 
 #[test]
+fn an_age_is_the_time_from_an_event_to_the_request() {
+    let ages = |time: Option<i64>, side: &str| {
+        let user = User {
+            time,
+            ..known_unknown_known()
+        };
+        let batch = user_tensors(side, "oldest_first").batch(&[user], 1);
+        [numbers(&batch.tensors[7]), numbers(&batch.tensors[8])]
+    };
+    assert_eq!(
+        ages(Some(130), "left"),
+        [[0.0, 3.0, 1.0], [0.0, 12.0, 3.0]],
+        "the events are 130 and 40 seconds old"
+    );
+    assert_eq!(
+        ages(Some(60), "right"),
+        [[2.0, 1.0, 0.0], [5.0, -1.0, 0.0]],
+        "the second event lies in the future"
+    );
+    assert_eq!(
+        ages(None, "right"),
+        [[1.0, 1.0, 0.0], [-1.0, -1.0, 0.0]],
+        "nobody knows when the request is"
+    );
+}
+
+#[test]
 fn tensors_have_the_shapes_and_types_of_the_signature() {
     let batch = user_tensors("left", "oldest_first").batch(&[User::default()], 4);
     let shapes: Vec<&[usize]> = batch
@@ -153,6 +184,8 @@ fn tensors_have_the_shapes_and_types_of_the_signature() {
             &[4, 3],
             &[4, 1],
             &[4],
+            &[4, 3],
+            &[4, 3],
             &[4, 3]
         ]
     );
@@ -275,10 +308,11 @@ proptest! {
         features in any_features(),
         history in prop::collection::vec(any_event(), 0..8),
         item in any::<u64>(),
+        time in any::<Option<i64>>(),
     ) {
-        let user = User { id, features: features.clone(), history };
+        let user = User { id, features: features.clone(), history, time };
         let batch = user_tensors("right", "newest_first").batch(&[user], 1);
-        let bounds = [5.0, 4.0, f64::INFINITY, 2.0, 4.0, 4.0, 8.0];
+        let bounds = [5.0, 4.0, f64::INFINITY, 2.0, 4.0, 4.0, 8.0, 4.0, f64::INFINITY];
         for (tensor, bound) in batch.tensors.iter().zip(bounds) {
             for number in numbers(tensor) {
                 let lowest = if bound.is_infinite() { f64::MIN } else { 0.0 };
