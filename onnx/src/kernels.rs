@@ -6,6 +6,7 @@
 pub(crate) mod adamw;
 pub(crate) mod attention;
 pub(crate) mod bag;
+pub(crate) mod bf16;
 pub(crate) mod concat;
 pub(crate) mod dropout;
 pub(crate) mod full_softmax;
@@ -13,6 +14,7 @@ pub(crate) mod gate;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod matmul;
+pub(crate) mod products;
 pub(crate) mod relu;
 pub(crate) mod sampled_softmax;
 pub(crate) mod simd;

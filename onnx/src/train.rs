@@ -208,7 +208,8 @@ impl Run<'_> {
         for examples in examples.chunks(settings.batch) {
             let step = objective.step(examples, state.progress.steps);
             let seed = mix(settings.seed ^ mix(state.progress.steps));
-            let gradients = gradients::of(objective, &model.parameters, &step, seed)?;
+            let gradients =
+                gradients::of(objective, &model.parameters, &step, seed, settings.products)?;
             if !gradients.loss.is_finite() {
                 return Err(Error::Diverged {
                     loss: gradients.loss,

@@ -1,10 +1,14 @@
 //! Softmax cross-entropy over the whole catalog, fused: the logits exist for a few rows at a time and never leave the cache.
 
+mod classes;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
-use crate::kernels::matmul::{Matrix, MatrixMut, add_product, multiply};
+use crate::kernels::full_softmax::classes::Classes;
+use crate::kernels::matmul::{Matrix, MatrixMut};
+use crate::kernels::products::Products;
 use crate::kernels::simd::{softmax, vectorized};
 use crate::kernels::tape::Tape;
 use crate::kernels::{tensor, values};
@@ -50,6 +54,7 @@ pub(crate) fn full_softmax(
             targets,
             watched,
             scale,
+            products: tape.products(),
             gradients: Mutex::default(),
         },
     )
@@ -60,6 +65,7 @@ struct FullSoftmax {
     targets: Vec<u32>,
     watched: Watched,
     scale: f32,
+    products: Products,
     /// Those of `h` and of the table: the forward has all they need at hand.
     gradients: Mutex<(Vec<f32>, Vec<f32>)>,
 }
@@ -80,7 +86,7 @@ impl CustomOp2 for FullSoftmax {
         let (all, width) = table_layout.shape().dims2()?;
         let skipped = self.reserved * width;
         let items = all - self.reserved;
-        let classes = Matrix::new(&table[skipped..], items, width);
+        let mut classes = Classes::new(Matrix::new(&table[skipped..], items, width), self.products);
         let mut grad_h = vec![0.0; h.len()];
         let mut grad_table = vec![0.0; table.len()];
         let mut logits = vec![0.0; CHUNK * items];
@@ -92,23 +98,17 @@ impl CustomOp2 for FullSoftmax {
         {
             let rows = h.len() / width;
             let logits = &mut logits[..rows * items];
-            multiply(
-                MatrixMut::new(logits, rows, items),
-                Matrix::new(h, rows, width),
-                classes.transposed(),
-                1.0,
-            );
+            let h = Matrix::new(h, rows, width);
+            classes.score(MatrixMut::new(logits, rows, items), h);
             for (row, logits) in logits.chunks_exact_mut(items).enumerate() {
                 let row = chunk * CHUNK + row;
                 loss += self.row(row, logits);
             }
-            let pulls = Matrix::new(logits, rows, items);
-            multiply(MatrixMut::new(grad_h, rows, width), pulls, classes, 1.0);
-            let grad_classes = MatrixMut::new(&mut grad_table[skipped..], items, width);
-            add_product(
-                grad_classes,
-                pulls.transposed(),
-                Matrix::new(h, rows, width),
+            classes.pull(
+                Matrix::new(logits, rows, items),
+                h,
+                MatrixMut::new(grad_h, rows, width),
+                MatrixMut::new(&mut grad_table[skipped..], items, width),
             );
         }
         *self
@@ -250,6 +250,30 @@ mod tests {
                 .abs()
                 .unwrap();
             assert!(gap.max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn rounded_products_give_nearly_the_same_loss_and_gradients() {
+        let (h, table) = (random(&[70, 32], 1), random(&[99, 32], 2));
+        let run = |products| {
+            let tape = Tape::recording().with(products);
+            let targets = (0..70).map(|row| row + 2).collect();
+            let watched = watched(&[(0, 3); 70]);
+            let loss = full_softmax(&tape, &h, &table, 2, targets, watched, 0.1).unwrap();
+            let seed = Tensor::new(1.0_f32, h.device()).unwrap();
+            let gradients = tape.backward(&loss, seed).unwrap();
+            [loss.flatten_all().unwrap()]
+                .into_iter()
+                .chain([&h, &table].map(|x| gradients[&x.id()].flatten_all().unwrap()))
+                .map(|x| x.to_vec1::<f32>().unwrap())
+                .collect::<Vec<_>>()
+        };
+        for (exact, rounded) in run(Products::F32).iter().zip(run(Products::Bf16)) {
+            let size = exact.iter().fold(0.0_f32, |top, x| top.max(x.abs()));
+            for (x, y) in exact.iter().zip(rounded) {
+                assert!((x - y).abs() < 0.01 * size, "{x} and {y} among {size}");
+            }
         }
     }
 

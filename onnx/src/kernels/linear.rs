@@ -2,17 +2,18 @@
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
-use crate::kernels::matmul::{Matrix, MatrixMut, add_product, multiply};
+use crate::kernels::matmul::{Matrix, MatrixMut};
+use crate::kernels::products::Products;
 use crate::kernels::simd::vectorized;
 use crate::kernels::tape::Tape;
 use crate::kernels::{read, tensor, values};
 
 /// Maps `x` `[n, in]` by `weight` `[out, in]` and `bias` `[out]` to `[n, out]`.
 pub(crate) fn linear(tape: &Tape, x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    tape.apply3(x, weight, bias, Linear)
+    tape.apply3(x, weight, bias, Linear(tape.products()))
 }
 
-struct Linear;
+struct Linear(Products);
 
 impl CustomOp3 for Linear {
     fn name(&self) -> &'static str {
@@ -35,7 +36,7 @@ impl CustomOp3 for Linear {
         for _ in 0..rows {
             out.extend_from_slice(bias);
         }
-        add_product(
+        self.0.add_product(
             MatrixMut::new(&mut out, rows, outputs),
             Matrix::new(values(x, x_layout)?, rows, width),
             Matrix::new(values(weight, weight_layout)?, outputs, width).transposed(),
@@ -59,7 +60,7 @@ impl CustomOp3 for Linear {
         read(grad, |grad| -> Result<()> {
             let out = Matrix::new(grad, rows, outputs);
             read(weight, |weight| {
-                multiply(
+                self.0.multiply(
                     MatrixMut::new(&mut grad_x, rows, width),
                     out,
                     Matrix::new(weight, outputs, width),
@@ -68,7 +69,7 @@ impl CustomOp3 for Linear {
             })?;
             read(x, |x| {
                 let grad_weight = MatrixMut::new(&mut grad_weight, outputs, width);
-                multiply(
+                self.0.multiply(
                     grad_weight,
                     out.transposed(),
                     Matrix::new(x, rows, width),
@@ -98,6 +99,8 @@ vectorized! {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
     use crate::kernels::gradient::{check, random};
 
@@ -107,5 +110,29 @@ mod tests {
         check(&inputs, |tape, inputs| {
             linear(tape, &inputs[0], &inputs[1], &inputs[2])
         });
+    }
+
+    #[test]
+    fn rounded_products_of_short_values_are_exact() {
+        let eighths = |shape: &[usize], seed| {
+            let x = (random(shape, seed).as_tensor() * 8.0)?.round()? / 8.0;
+            candle_core::Var::from_tensor(&x?)
+        };
+        let inputs = [
+            (&[40, 33][..], 1),
+            (&[50, 33], 2),
+            (&[50], 3),
+            (&[40, 50], 4),
+        ]
+        .map(|(shape, seed)| eighths(shape, seed).unwrap());
+        let run = |products| {
+            let tape = Tape::recording().with(products);
+            let out = linear(&tape, &inputs[0], &inputs[1], &inputs[2]).unwrap();
+            let mut all = tape.backward(&out, inputs[3].as_tensor().clone()).unwrap();
+            let values = |x: Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            let gradients = inputs[..3].iter().map(|x| all.remove(&x.id()).unwrap());
+            gradients.chain([out]).map(values).collect::<Vec<_>>()
+        };
+        assert_eq!(run(Products::F32), run(Products::Bf16));
     }
 }

@@ -5,11 +5,11 @@ use gemm::Parallelism;
 /// A borrowed matrix; entry `(row, column)` is `data[row * row_stride + column * column_stride]`.
 #[derive(Clone, Copy)]
 pub(crate) struct Matrix<'a> {
-    data: &'a [f32],
-    rows: usize,
-    columns: usize,
-    row_stride: usize,
-    column_stride: usize,
+    pub(super) data: &'a [f32],
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) row_stride: usize,
+    pub(super) column_stride: usize,
 }
 
 impl<'a> Matrix<'a> {
@@ -43,13 +43,18 @@ impl<'a> Matrix<'a> {
             ..self
         }
     }
+
+    /// An entry.
+    pub(super) fn at(self, row: usize, column: usize) -> f32 {
+        self.data[row * self.row_stride + column * self.column_stride]
+    }
 }
 
 /// A matrix to write to, row after row.
 pub(crate) struct MatrixMut<'a> {
     data: &'a mut [f32],
-    rows: usize,
-    columns: usize,
+    pub(super) rows: usize,
+    pub(super) columns: usize,
     stride: usize,
 }
 
@@ -71,6 +76,12 @@ impl<'a> MatrixMut<'a> {
             columns,
             stride,
         }
+    }
+
+    /// `count` values of a row from a column on.
+    #[inline(always)]
+    pub(super) fn row(&mut self, row: usize, column: usize, count: usize) -> &mut [f32] {
+        &mut self.data[row * self.stride + column..][..count]
     }
 }
 

@@ -11,6 +11,7 @@ use candle_core::{
     TensorId,
 };
 
+use crate::kernels::products::Products;
 use crate::kernels::read;
 use crate::kernels::simd::vectorized;
 
@@ -18,6 +19,7 @@ use crate::kernels::simd::vectorized;
 #[derive(Default)]
 pub(crate) struct Tape {
     entries: Option<RefCell<Vec<Entry>>>,
+    products: Products,
 }
 
 /// Gradients by the tensor they belong to.
@@ -35,7 +37,18 @@ impl Tape {
     pub(crate) fn recording() -> Self {
         Self {
             entries: Some(RefCell::default()),
+            ..Self::default()
         }
+    }
+
+    /// The same tape, for operations whose large products are these.
+    pub(crate) fn with(self, products: Products) -> Self {
+        Self { products, ..self }
+    }
+
+    /// How operations run their large products.
+    pub(crate) fn products(&self) -> Products {
+        self.products
     }
 
     /// A tape that does not: nothing is kept for a backward pass.

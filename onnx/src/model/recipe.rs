@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::split::ItemSet;
+pub use crate::kernels::products::Products;
 use crate::model::error::Error;
 
 /// How a model is built and trained. The files in `towers/` explain every key.
@@ -73,6 +74,9 @@ pub struct YouTubeDnn {
 pub struct Training {
     /// What the softmax runs over.
     pub loss: Loss,
+    /// What the large matrix products of a step multiply; validation and export are always f32.
+    #[serde(default)]
+    pub products: Products,
     /// Passes over the training part.
     pub epochs: usize,
     /// Epochs without a better validation NDCG@10 after which training stops.

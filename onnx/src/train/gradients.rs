@@ -6,6 +6,7 @@ use std::thread;
 use candle_core::{Device, Result, Tensor};
 
 use crate::kernels::bag::{Bags, bag_sum};
+use crate::kernels::products::Products;
 use crate::kernels::tape::{self, Tape};
 use crate::loss::{Objective, Step};
 use crate::model::Parameters;
@@ -20,19 +21,21 @@ pub(crate) struct Gradients {
     pub(crate) by_name: BTreeMap<String, Tensor>,
 }
 
-/// Computes the gradients of a step; `seed` decides what is dropped.
+/// Computes the gradients of a step by products of this kind; `seed` decides what is dropped.
 pub(crate) fn of<O: Objective>(
     objective: &O,
     parameters: &Parameters,
     step: &Step<O::Part>,
     seed: u64,
+    products: Products,
 ) -> Result<Gradients> {
     let leaves = leaves(parameters, &step.rows)?;
     let part = |index: usize| {
         let drops = Drops {
             seed: Some(mix(seed ^ index as u64)),
         };
-        of_part(objective, &leaves, &step.parts[index], drops)
+        let tape = Tape::recording().with(products);
+        of_part(objective, tape, &leaves, &step.parts[index], drops)
     };
     let parts: Vec<Result<Gradients>> = thread::scope(|scope| {
         let part = &part;
@@ -67,11 +70,11 @@ pub(crate) fn of<O: Objective>(
 
 fn of_part<O: Objective>(
     objective: &O,
+    tape: Tape,
     leaves: &Parameters,
     part: &O::Part,
     drops: Drops,
 ) -> Result<Gradients> {
-    let tape = Tape::recording();
     let loss = objective.loss(&tape, leaves, part, drops)?;
     let mut gradients = tape.backward(&loss, Tensor::new(1.0_f32, &Device::Cpu)?)?;
     let by_name = leaves
