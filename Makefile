@@ -19,7 +19,7 @@ WORK ?= var/$(name)
 
 .PHONY: help
 help: ## Lists the targets.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | while IFS=$$'\t' read -r target what; do printf '  make %-10s %s\n' "$$target" "$$what"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | while IFS=$$'\t' read -r target what; do printf '  make %-13s %s\n' "$$target" "$$what"; done
 
 .PHONY: demo
 demo: build ## Makes data, trains, indexes, serves, recommends. DATA=data/ml-1m does it on MovieLens-1M.
@@ -42,6 +42,14 @@ test: build $(VENV)/ready ## Runs everything that proves it.
 	rm -f target/real-data-tests.log
 	$(CARGO) test --release --workspace
 	@deploy/real-data-summary target/real-data-tests.log
+
+# What `make bench-models` passes on, e.g. BENCH="--only default" or BENCH=--dry-run.
+BENCH ?=
+
+.PHONY: bench-models
+bench-models: build ## Trains every tower on MovieLens-1M and writes docs/models.md; hours, and goes on where it stopped.
+	$(BIN)/onnx data ml-1m $(or $(TWOTOWER_ML1M),data/ml-1m) --out var/bench/ml-1m
+	$(BIN)/onnx bench models --data var/bench/ml-1m $(BENCH)
 
 .PHONY: lint
 lint: ## Checks format, lints and documentation.

@@ -28,6 +28,9 @@ pub enum Command {
     Export(Export),
     /// Evaluates an artifact, beside popularity and item-to-item transitions.
     Evaluate(Evaluate),
+    /// Measures: see `make help`.
+    #[command(subcommand)]
+    Bench(Bench),
     /// Says whether an artifact can be served; one line for each thing that is wrong.
     Check {
         /// The artifact's directory.
@@ -128,6 +131,45 @@ pub struct Export {
     /// A prepared dataset to evaluate the artifact on; the report stays with it.
     #[arg(long)]
     pub data: Option<PathBuf>,
+}
+
+/// What is measured.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Trains and measures every tower of a list, and writes the tables.
+    Models(Models),
+}
+
+/// The bench of the towers.
+#[derive(Debug, Clone, Args)]
+pub struct Models {
+    /// The list of rows.
+    #[arg(long, default_value = "onnx/bench.toml")]
+    pub rows: PathBuf,
+    /// The recipes that it names.
+    #[arg(long, default_value = "onnx/towers")]
+    pub recipes: PathBuf,
+    /// The prepared dataset.
+    #[arg(long, required_unless_present = "tables_only")]
+    pub data: Option<PathBuf>,
+    /// Where runs and artifacts lie between calls.
+    #[arg(long, default_value = "var/bench")]
+    pub work: PathBuf,
+    /// Where `models.md`, `figures/` and the finished rows in `runs/` go.
+    #[arg(long, default_value = "docs")]
+    pub docs: PathBuf,
+    /// The report.
+    #[arg(long, default_value = "target/report/models.json")]
+    pub report: PathBuf,
+    /// Trains only the rows of this recipe; may be given more than once.
+    #[arg(long)]
+    pub only: Vec<String>,
+    /// Says what would be trained and what is reused, and does nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Writes the tables from the finished rows, and trains nothing.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub tables_only: bool,
 }
 
 /// An evaluation.

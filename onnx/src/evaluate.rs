@@ -5,8 +5,9 @@
 
 mod ann;
 mod answers;
+mod ranks;
 mod report;
-mod vectors;
+pub(crate) mod vectors;
 
 use std::path::Path;
 
@@ -16,6 +17,7 @@ use serde::Serialize;
 pub use self::{
     ann::Ann,
     answers::{Answer, answers},
+    ranks::ranks,
     report::report,
 };
 use crate::{
@@ -225,7 +227,7 @@ fn metric(artifact: &Artifact) -> index::hnsw::Metric {
 }
 
 /// The last event, after all before it.
-fn test(user: &Sequence) -> Case<'_> {
+pub(crate) fn test(user: &Sequence) -> Case<'_> {
     Case {
         target: user.test(),
         history: &user.items[..user.items.len() - 1],

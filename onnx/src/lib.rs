@@ -2,6 +2,7 @@
 
 pub mod adopt;
 pub mod baselines;
+pub mod bench;
 pub mod check;
 pub mod config;
 pub mod dataset;

@@ -8,8 +8,10 @@ use anyhow::Context as _;
 use clap::Parser as _;
 use generation::store::Store;
 use onnx::{
-    adopt, check,
-    config::{Adopt, Cli, Command, Data, Evaluate, Export, Train},
+    adopt,
+    bench::{models, serving::Effort},
+    check,
+    config::{Adopt, Bench, Cli, Command, Data, Evaluate, Export, Train},
     dataset::{Dataset, fetch, generator, import, movielens},
     evaluate::{self, Evaluation},
     export,
@@ -35,6 +37,9 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Train(arguments) => learn(&arguments)?,
         Command::Export(arguments) => runtime.block_on(publish(&arguments))?,
         Command::Evaluate(arguments) => measure(&arguments)?,
+        Command::Bench(Bench::Models(arguments)) => {
+            models::run(&arguments, Effort::default(), &mut |text| line(text))?;
+        }
         Command::Check { dir } => return Ok(judge(&dir)),
         Command::Adopt(arguments) => runtime.block_on(take_in(&arguments))?,
     }

@@ -5,7 +5,7 @@
 //! function of the seed and the step's number, so a resumed run ends as one that was never stopped.
 
 mod checkpoint;
-mod cpu;
+pub(crate) mod cpu;
 mod gradients;
 mod optimizer;
 pub mod report;
@@ -33,6 +33,9 @@ use crate::train::checkpoint::Checkpoint;
 use crate::train::optimizer::Optimizer;
 use crate::train::report::{Epoch, Report};
 use crate::train::validation::Held;
+
+/// Names the code that decides what a run makes: a hash of its sources without comments and tests.
+pub const CODE: &str = env!("TRAINING_CODE");
 
 /// Trains a recipe and leaves the best epoch's model in `run`.
 ///

@@ -2,13 +2,13 @@
 
 use std::{fs, path::Path, time::Instant};
 
-use onnx::{dataset::split::ItemSet, evaluate};
+use onnx::{bench::report, dataset::split::ItemSet, evaluate};
 
 use crate::{
     figures, fill,
     house::{House, Plan},
     prepare::{self, Options},
-    print, report, served, show,
+    print, served, show,
 };
 
 /// Users whose served answers are compared with offline evaluation, and how much of each.

@@ -5,12 +5,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use onnx::dataset::split::ItemSet;
+use onnx::{bench::report::Row, dataset::split::ItemSet};
 
 use crate::{
     prepare::{Options, Prepared},
     print,
-    report::Row,
     served::Comparison,
 };
 

@@ -10,7 +10,6 @@ pub mod house;
 pub mod prepare;
 pub mod print;
 pub mod ready;
-pub mod report;
 pub mod seed;
 pub mod serve;
 pub mod served;

@@ -125,6 +125,15 @@ impl<'a> Vectors<'a> {
             .collect())
     }
 
+    /// Returns users as of their test events.
+    pub(crate) fn before_test(&self, users: &[&Sequence]) -> Vec<User> {
+        let before = |user: &&Sequence| {
+            let event = user.events[user.events.len() - 1];
+            self.user_before(user.user, event)
+        };
+        users.iter().map(before).collect()
+    }
+
     /// Returns a user with all events before one of them, on whatever item.
     ///
     /// The request is at that event's time, if the model asks when it is.

@@ -18,7 +18,7 @@ const ITEMS: usize = 16_384;
 const SEED: u64 = 7;
 
 /// How far the towers are apart at most.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Parity {
     /// Largest difference of a number of a user's vector.
     pub user: f32,

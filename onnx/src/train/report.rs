@@ -9,6 +9,7 @@ use crate::metrics::Figures;
 use crate::model::error::Error;
 use crate::model::recipe::Recipe;
 use crate::model::trained::{self, Trained};
+use crate::train;
 
 /// The name of the report in a run directory.
 const FILE: &str = "training.json";
@@ -18,6 +19,9 @@ const FILE: &str = "training.json";
 pub struct Report {
     /// The recipe as it was trained, overrides included.
     pub recipe: Recipe,
+    /// The code that finished it, see [`crate::train::CODE`]; empty if it left no name.
+    #[serde(default)]
+    pub code: String,
     /// Name of the dataset.
     pub dataset: String,
     /// Hash of the dataset.
@@ -79,6 +83,7 @@ impl Report {
         let targets = epochs.iter().map(|epoch| epoch.targets as f64).sum::<f64>();
         Self {
             recipe: model.recipe.clone(),
+            code: train::CODE.to_owned(),
             dataset: dataset.name.clone(),
             dataset_hash: dataset.hash.clone(),
             parameters: model.parameter_count(),
