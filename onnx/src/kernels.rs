@@ -4,6 +4,7 @@
 //! single-threaded (the batch is sharded over threads, see [`crate::train`]) and works on contiguous f32 rows.
 
 pub(crate) mod adamw;
+pub(crate) mod add;
 pub(crate) mod attention;
 pub(crate) mod bag;
 pub(crate) mod bf16;
@@ -11,12 +12,15 @@ pub(crate) mod concat;
 pub(crate) mod dropout;
 pub(crate) mod full_softmax;
 pub(crate) mod gate;
+pub(crate) mod history_attention;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod matmul;
+pub(crate) mod pool;
 pub(crate) mod products;
 pub(crate) mod relu;
 pub(crate) mod sampled_softmax;
+pub(crate) mod shared_softmax;
 pub(crate) mod simd;
 pub(crate) mod swiglu;
 pub(crate) mod tape;

@@ -6,7 +6,7 @@
 
 mod checkpoint;
 pub(crate) mod cpu;
-mod gradients;
+pub(crate) mod gradients;
 mod optimizer;
 pub mod report;
 mod schedule;
@@ -103,7 +103,8 @@ pub fn train(
             run.finish(EveryPosition::new(&fresh, tower, training)?, fresh, state)
         }
         Tower::YouTubeDnn(tower) => {
-            run.finish(SingleSample::new(&fresh, tower, training), fresh, state)
+            let objective = SingleSample::new(&fresh, tower, training, &split)?;
+            run.finish(objective, fresh, state)
         }
     }
 }

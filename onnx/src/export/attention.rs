@@ -16,7 +16,7 @@ use crate::{
 
 /// Added to the score of a key that must not be seen: e^-60 times any weight is nothing, yet no denormal number, which
 /// would slow the matrix products down.
-const HIDDEN: f32 = -60.0;
+pub(super) const HIDDEN: f32 = -60.0;
 
 /// Builds the user tower.
 pub(super) fn graph(trained: &Trained, tower: &Attention) -> Result<Graph, Error> {

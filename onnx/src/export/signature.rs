@@ -55,19 +55,18 @@ pub(super) fn signature(trained: &Trained) -> Result<Signature, Error> {
         source: Source::HistoryItem,
         ..looked_up("item", "id", &[length])
     });
-    if let recipe::Tower::Attention(tower) = &recipe.tower {
-        user.push(bucketed(
-            HISTORY_VALUE,
-            Source::HistoryValue,
-            length,
-            &tower.value_edges,
-        ));
-        user.push(bucketed(
-            HISTORY_GAP,
-            Source::HistoryGap,
-            length,
-            &tower.gap_edges,
-        ));
+    let (value_edges, gap_edges) = match &recipe.tower {
+        recipe::Tower::Attention(tower) => (Some(&tower.value_edges), Some(&tower.gap_edges)),
+        recipe::Tower::YouTubeDnn(tower) => (
+            tower.reads_values().then_some(&tower.value_edges),
+            tower.reads_gaps().then_some(&tower.gap_edges),
+        ),
+    };
+    for (name, source, edges) in [
+        (HISTORY_VALUE, Source::HistoryValue, value_edges),
+        (HISTORY_GAP, Source::HistoryGap, gap_edges),
+    ] {
+        user.extend(edges.map(|edges| bucketed(name, source, length, edges)));
     }
     let mut item = vec![looked_up("item", "id", &[])];
     for feature in recipe.item_features() {

@@ -1,21 +1,30 @@
 //! The YouTubeDNN tower's objective: one positive at the end of a history, against drawn negatives or the whole catalog.
 
+mod catalog;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
+use rand::seq::index;
+use rand_chacha::ChaCha8Rng;
 
+use crate::dataset::split::{Sequence, Split};
 use crate::kernels::bag::Bags;
 use crate::kernels::full_softmax::{Watched, full_softmax};
+use crate::kernels::pool::Weights;
 use crate::kernels::sampled_softmax::sampled_softmax;
+use crate::kernels::shared_softmax::{Shared, shared_softmax};
 use crate::kernels::tape::Tape;
+use crate::loss::single_sample::catalog::Catalog;
 use crate::loss::{Objective, Step};
-use crate::model::attention::Drops;
+use crate::model::attention::{self, Drops};
+use crate::model::error::Error;
 use crate::model::history::History;
 use crate::model::recipe::{Loss, YouTubeDnn};
 use crate::model::trained::Trained;
 use crate::model::vocabulary::RESERVED;
-use crate::model::{Parameters, parameter, youtubednn};
+use crate::model::{Parameters, youtubednn};
 use crate::sampling::negatives::Unwatched;
 use crate::sampling::rows::Rows;
 use crate::sampling::samples::{self, Sample};
@@ -29,8 +38,12 @@ pub(crate) struct SingleSample {
     seed: u64,
     loss: Loss,
     training: Training,
+    /// For each event of each user the row of its age, if the tower reads it.
+    ages: Vec<Vec<u32>>,
     unwatched: Unwatched,
     sequences: Arc<Vec<Vec<u32>>>,
+    weights: Arc<Weights>,
+    catalog: Catalog,
     items: Rows,
     features: Vec<Rows>,
 }
@@ -40,18 +53,27 @@ pub(crate) struct Part {
     users: youtubednn::Users,
     targets: Targets,
     scale: f32,
+    /// The features of the items that take part.
+    catalog: Arc<Vec<(String, Bags)>>,
 }
 
 enum Targets {
     /// For each sample the positive and the negatives, rows of the step's stand-in.
     Sampled(Arc<[u32]>),
+    /// The positives and the negatives of all, rows of the step's stand-in.
+    Shared(Arc<Shared>),
     /// For each sample the positive, a row of the whole table.
     Full(Vec<u32>, Watched),
 }
 
 impl SingleSample {
     /// The objective of a model of this tower.
-    pub(crate) fn new(model: &Trained, tower: &YouTubeDnn, training: Training) -> Self {
+    pub(crate) fn new(
+        model: &Trained,
+        tower: &YouTubeDnn,
+        training: Training,
+        split: &Split,
+    ) -> std::result::Result<Self, Error> {
         let sequences: Vec<_> = training
             .users
             .iter()
@@ -59,80 +81,132 @@ impl SingleSample {
             .collect();
         let items = model.items_vocabulary().len();
         let feature = |name: &String| Rows::new(model.vocabularies[&format!("user.{name}")].len());
-        Self {
-            tower: tower.clone(),
+        Ok(Self {
             length: model.recipe.history,
             shards: model.recipe.training.shards,
             seed: model.recipe.training.seed,
             loss: model.recipe.training.loss,
+            ages: ages(tower, split),
             unwatched: Unwatched::new(sequences.iter().cloned(), items),
             sequences: Arc::new(sequences),
+            weights: Arc::new(youtubednn::weights(&tower.pooling, model.recipe.history)),
+            catalog: Catalog::new(model)?,
             items: Rows::new(items),
             features: tower.user_features.iter().map(feature).collect(),
+            tower: tower.clone(),
             training,
-        }
+        })
     }
 
     fn part(&mut self, samples: &[Sample], scale: f32, number: u64, shard: u64) -> Part {
+        let users = self.users(samples);
         let mut rng = draws(self.seed, 3, number << 8 | shard);
+        let targets = match self.loss {
+            Loss::Sampled { negatives } => self.sampled(samples, negatives, &mut rng),
+            Loss::Shared { negatives } => self.shared(samples, negatives, &mut rng),
+            Loss::Full => self.full(samples),
+        };
+        Part {
+            users,
+            targets,
+            scale,
+            catalog: self.catalog.whole(),
+        }
+    }
+
+    /// What the tower reads: of each history the newest events before the sample's position.
+    fn users(&mut self, samples: &[Sample]) -> youtubednn::Users {
         let mut features = vec![Vec::with_capacity(samples.len()); self.features.len()];
-        let (mut history, mut ends) = (Vec::new(), Vec::new());
-        let mut targets = Vec::new();
+        let (mut rows, mut ends) = (History::default(), Vec::with_capacity(samples.len()));
+        let mut ages = Vec::new();
         for sample in samples {
             let user = &self.training.users[sample.user as usize];
             let position = sample.position as usize;
-            for ((ids, rows), &id) in features
-                .iter_mut()
-                .zip(&mut self.features)
-                .zip(&user.features)
-            {
+            let of_features = self.features.iter_mut().zip(&user.features);
+            for (ids, (rows, &id)) in features.iter_mut().zip(of_features) {
                 ids.push(rows.number(id));
             }
-            let window = &user.history.items[History::window(position, self.length)];
-            let positive = user.history.items[position];
-            match self.loss {
-                Loss::Sampled { negatives } => {
-                    history.extend(window.iter().map(|&item| self.items.number(item)));
-                    targets.push(self.items.number(positive));
-                    for _ in 0..negatives {
-                        targets.push(
-                            self.items
-                                .number(self.unwatched.draw(sample.user, &mut rng)),
-                        );
-                    }
-                }
-                Loss::Full => {
-                    history.extend(window);
-                    targets.push(positive);
-                }
-            }
-            ends.push(history.len() as u32);
+            rows.append(&user.history, History::window(position, self.length));
+            ends.push(rows.len() as u32);
+            ages.extend(
+                self.ages
+                    .get(sample.user as usize)
+                    .map(|ages| ages[position]),
+            );
         }
-        let targets = match self.loss {
-            Loss::Sampled { .. } => Targets::Sampled(targets.into()),
-            Loss::Full => {
-                let rows = samples
-                    .iter()
-                    .map(|sample| (sample.user, sample.position))
-                    .collect();
-                Targets::Full(
-                    targets,
-                    Watched {
-                        sequences: self.sequences.clone(),
-                        rows,
-                    },
-                )
+        if self.stands_in() {
+            for item in &mut rows.items {
+                *item = self.items.number(*item);
             }
+        }
+        youtubednn::Users {
+            features: features.into_iter().map(Bags::single).collect(),
+            events: youtubednn::Events::new(rows, ends, self.weights.clone()),
+            ages: (!self.ages.is_empty()).then(|| Bags::single(ages)),
+        }
+    }
+
+    /// Whether a few rows stand in for the item table.
+    fn stands_in(&self) -> bool {
+        self.loss != Loss::Full
+    }
+
+    fn positive(&self, sample: &Sample) -> u32 {
+        self.training.users[sample.user as usize].history.items[sample.position as usize]
+    }
+
+    fn sampled(&mut self, samples: &[Sample], negatives: usize, rng: &mut ChaCha8Rng) -> Targets {
+        let mut candidates = Vec::with_capacity(samples.len() * (negatives + 1));
+        for sample in samples {
+            candidates.push(self.items.number(self.positive(sample)));
+            for _ in 0..negatives {
+                let negative = self.unwatched.draw(sample.user, rng);
+                candidates.push(self.items.number(negative));
+            }
+        }
+        Targets::Sampled(candidates.into())
+    }
+
+    fn shared(&mut self, samples: &[Sample], negatives: usize, rng: &mut ChaCha8Rng) -> Targets {
+        let items = self.unwatched.items();
+        let drawn = index::sample(rng, items, negatives.min(items));
+        let drawn: Vec<u32> = drawn.iter().map(|item| (item + RESERVED) as u32).collect();
+        let mut places = vec![u32::MAX; items + RESERVED];
+        for (place, &item) in (0..).zip(&drawn) {
+            places[item as usize] = place;
+        }
+        let (mut left_out, mut ends) = (Vec::new(), Vec::with_capacity(samples.len()));
+        for sample in samples {
+            let watched = self.unwatched.watched(sample.user).iter();
+            let watched = watched.map(|&item| places[item as usize]);
+            left_out.extend(watched.filter(|&place| place != u32::MAX));
+            ends.push(left_out.len() as u32);
+        }
+        let mut number = |item: u32| self.items.number(item);
+        let negatives = drawn.iter().map(|&item| number(item)).collect();
+        let positives = samples
+            .iter()
+            .map(|sample| self.positive(sample))
+            .collect::<Vec<_>>();
+        Targets::Shared(Arc::new(Shared {
+            positives: positives
+                .iter()
+                .map(|&item| self.items.number(item))
+                .collect(),
+            negatives,
+            left_out,
+            ends,
+        }))
+    }
+
+    fn full(&self, samples: &[Sample]) -> Targets {
+        let rows = samples.iter().map(|sample| (sample.user, sample.position));
+        let watched = Watched {
+            sequences: self.sequences.clone(),
+            rows: rows.collect(),
         };
-        let features = features.into_iter().map(Bags::single).collect();
-        Part {
-            users: youtubednn::Users {
-                features,
-                history: Bags::ragged(history, ends),
-            },
-            targets,
-            scale,
-        }
+        let positives = samples.iter().map(|sample| self.positive(sample));
+        Targets::Full(positives.collect(), watched)
     }
 }
 
@@ -149,7 +223,7 @@ impl Objective for SingleSample {
         self.features.iter_mut().for_each(Rows::clear);
         let scale = 1.0 / examples.len() as f32;
         let shards = examples.chunks(examples.len().div_ceil(self.shards));
-        let parts = (0..)
+        let mut parts: Vec<Part> = (0..)
             .zip(shards)
             .map(|(shard, samples)| self.part(samples, scale, number, shard))
             .collect();
@@ -157,7 +231,11 @@ impl Objective for SingleSample {
         for (feature, named) in self.tower.user_features.iter().zip(&self.features) {
             rows.insert(format!("user.{feature}"), named.rows().to_vec());
         }
-        if let Loss::Sampled { .. } = self.loss {
+        if self.stands_in() {
+            let catalog = self.catalog.of(self.items.rows());
+            for part in &mut parts {
+                part.catalog = catalog.clone();
+            }
             rows.insert("item.id".to_owned(), self.items.rows().to_vec());
         }
         Step {
@@ -172,14 +250,15 @@ impl Objective for SingleSample {
         tape: &Tape,
         parameters: &Parameters,
         part: &Part,
-        _drops: Drops,
+        drops: Drops,
     ) -> Result<Tensor> {
-        let h = youtubednn::users(tape, &self.tower, parameters, &part.users)?;
-        let items = parameter(parameters, "item.id")?;
+        let items = &attention::items(tape, parameters, &part.catalog)?;
+        let h = youtubednn::users(tape, &self.tower, parameters, items, &part.users, drops)?;
         match &part.targets {
             Targets::Sampled(candidates) => {
                 sampled_softmax(tape, &h, items, candidates.clone(), part.scale)
             }
+            Targets::Shared(shared) => shared_softmax(tape, &h, items, shared.clone(), part.scale),
             Targets::Full(targets, watched) => full_softmax(
                 tape,
                 &h,
@@ -192,3 +271,21 @@ impl Objective for SingleSample {
         }
     }
 }
+
+/// For each event of the training part the row of its age: how long before the newest of them all it was.
+fn ages(tower: &YouTubeDnn, split: &Split) -> Vec<Vec<u32>> {
+    if tower.example_age_edges.is_empty() {
+        return Vec::new();
+    }
+    let times = |sequence: &'_ Sequence| sequence.times[..sequence.training_len()].to_vec();
+    let times: Vec<Vec<i64>> = split.users.iter().map(times).collect();
+    let newest = times.iter().flatten().copied().max().unwrap_or(0);
+    let age = |time: i64| youtubednn::age(tower, newest.saturating_sub(time));
+    times
+        .into_iter()
+        .map(|times| times.into_iter().map(age).collect())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -92,7 +92,7 @@ pub(crate) struct Drops {
 }
 
 impl Drops {
-    fn draw(self, rate: f32, place: usize) -> Dropout {
+    pub(crate) fn draw(self, rate: f32, place: usize) -> Dropout {
         match self.seed {
             Some(seed) if rate > 0.0 => Dropout::new(rate, mix(seed ^ (place as u64) << 56)),
             _ => Dropout::NONE,

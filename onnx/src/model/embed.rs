@@ -1,5 +1,6 @@
 //! Embeds users and items in memory: what validation ranks by, and what an exported graph is compared with.
 
+use std::sync::Arc;
 use std::thread;
 
 use candle_core::{Device, Tensor};
@@ -11,7 +12,7 @@ use crate::kernels::tape::Tape;
 use crate::model::attention::{self, Drops, Windows};
 use crate::model::error::Error;
 use crate::model::history::History;
-use crate::model::recipe::Tower;
+use crate::model::recipe::{Tower, YouTubeDnn};
 use crate::model::trained::Trained;
 use crate::model::vocabulary::{PADDING, UNKNOWN};
 use crate::model::{parameter, youtubednn};
@@ -136,8 +137,11 @@ impl Trained {
                 Ok(rows.index_select(&Tensor::new(newest, &Device::Cpu)?, 0)?)
             }
             Tower::YouTubeDnn(tower) => {
-                let batch = batch(users, tower.user_features.len());
-                Ok(youtubednn::users(&tape, tower, parameters, &batch)?)
+                let batch = batch(tower, users, self.recipe.history);
+                let drops = Drops { seed: None };
+                Ok(youtubednn::users(
+                    &tape, tower, parameters, items, &batch, drops,
+                )?)
             }
         }
     }
@@ -173,20 +177,22 @@ fn windows(users: &[Encoded]) -> Windows {
     Windows::new(rows, ends)
 }
 
-/// The histories as bags, and each feature's ids.
-fn batch(users: &[Encoded], features: usize) -> youtubednn::Users {
+/// The histories end to end, and each feature's ids.
+fn batch(tower: &YouTubeDnn, users: &[Encoded], length: usize) -> youtubednn::Users {
     let feature = |index: usize| -> Bags {
         let ids: Vec<u32> = users.iter().map(|user| user.features[index]).collect();
         Bags::single(ids)
     };
-    let mut ids = Vec::new();
+    let mut rows = History::default();
     let mut ends = Vec::with_capacity(users.len());
     for user in users {
-        ids.extend(&user.history.items);
-        ends.push(ids.len() as u32);
+        rows.append(&user.history, 0..user.history.len());
+        ends.push(rows.len() as u32);
     }
+    let weights = Arc::new(youtubednn::weights(&tower.pooling, length));
     youtubednn::Users {
-        features: (0..features).map(feature).collect(),
-        history: Bags::ragged(ids, ends),
+        features: (0..tower.user_features.len()).map(feature).collect(),
+        events: youtubednn::Events::new(rows, ends, weights),
+        ages: None,
     }
 }

@@ -40,10 +40,15 @@ impl Trained {
                 attention::init(tower, recipe.history, items, &features, &mut init)?;
             }
             Tower::YouTubeDnn(tower) => {
+                let item_features = sizes("item", &tower.item_features);
+                let user_features = sizes("user", &tower.user_features);
+                let length = recipe.history;
                 youtubednn::init(
                     tower,
+                    length,
                     items,
-                    &sizes("user", &tower.user_features),
+                    &item_features,
+                    &user_features,
                     &mut init,
                 )?;
             }

@@ -30,7 +30,7 @@ impl History {
     ) -> Self {
         let (value_edges, gap_edges): (&[f64], &[f64]) = match &recipe.tower {
             Tower::Attention(tower) => (&tower.value_edges, &tower.gap_edges),
-            Tower::YouTubeDnn(_) => (&[], &[]),
+            Tower::YouTubeDnn(tower) => (&tower.value_edges, &tower.gap_edges),
         };
         let mut history = Self::default();
         for kept in history::keep(events, length, |event| id(event.item) != UNKNOWN) {
@@ -67,7 +67,7 @@ impl History {
 }
 
 /// One more than the number of edges not above `x`: 0 stays free for padding.
-fn bucket(edges: &[f64], x: f64) -> u32 {
+pub(crate) fn bucket(edges: &[f64], x: f64) -> u32 {
     1 + edges.partition_point(|&edge| edge <= x) as u32
 }
 

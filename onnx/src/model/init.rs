@@ -55,6 +55,11 @@ impl Init<'_> {
         self.put(&format!("{name}.bias"), vec![0.0; width], &[width])
     }
 
+    /// A table `[rows, width]` of ones.
+    pub(crate) fn ones(&mut self, name: &str, rows: usize, width: usize) -> Result<()> {
+        self.put(name, vec![1.0; rows * width], &[rows, width])
+    }
+
     fn put(&mut self, name: &str, values: Vec<f32>, shape: &[usize]) -> Result<()> {
         self.parameters.insert(
             name.to_owned(),

@@ -1,5 +1,7 @@
 //! A recipe: everything that decides what a training run makes, as read from `towers/*.toml`.
 
+mod youtubednn;
+
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::split::ItemSet;
 pub use crate::kernels::products::Products;
 use crate::model::error::Error;
+
+pub use crate::model::recipe::youtubednn::{
+    Activation, EventFeature, Pooling, Transform, YouTubeDnn,
+};
 
 /// How a model is built and trained. The files in `towers/` explain every key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,18 +62,6 @@ pub struct Attention {
     pub attention_dropout: f32,
 }
 
-/// Sizes and inputs of the YouTubeDNN tower.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct YouTubeDnn {
-    /// Width of embeddings and vectors.
-    pub dim: usize,
-    /// Width of the hidden layer.
-    pub hidden: usize,
-    /// User features with an embedding each; `id` is the user itself.
-    pub user_features: Vec<String>,
-}
-
 /// How a recipe is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,6 +102,11 @@ pub enum Loss {
     /// The positive and as many negatives that the user has not watched.
     Sampled {
         /// Negatives for each positive.
+        negatives: usize,
+    },
+    /// The positive and negatives that all samples of a shard share, but for those that the user has watched.
+    Shared {
+        /// Negatives for all of them.
         negatives: usize,
     },
 }
@@ -172,7 +171,7 @@ impl Recipe {
     pub fn item_features(&self) -> &[String] {
         match &self.tower {
             Tower::Attention(tower) => &tower.item_features,
-            Tower::YouTubeDnn(_) => &[],
+            Tower::YouTubeDnn(tower) => &tower.item_features,
         }
     }
 
@@ -200,14 +199,14 @@ impl Recipe {
             }
         }
         match (&self.tower, training.loss) {
-            (_, Loss::Sampled { negatives: 0 }) => Err(Error::Recipe(
-                "training.loss.sampled.negatives is 0, it must be at least 1".into(),
-            )),
-            (Tower::Attention(_), Loss::Sampled { .. }) => Err(Error::Recipe(
-                "the attention tower is trained with the full softmax only".into(),
-            )),
+            (_, Loss::Sampled { negatives: 0 } | Loss::Shared { negatives: 0 }) => Err(
+                Error::Recipe("training.loss has 0 negatives, it must have at least 1".into()),
+            ),
+            (Tower::Attention(_), Loss::Sampled { .. } | Loss::Shared { .. }) => Err(
+                Error::Recipe("the attention tower is trained with the full softmax only".into()),
+            ),
             (Tower::Attention(tower), Loss::Full) => tower.check(),
-            (Tower::YouTubeDnn(_), _) => Ok(()),
+            (Tower::YouTubeDnn(tower), _) => tower.check(self.history),
         }
     }
 }

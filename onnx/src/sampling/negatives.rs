@@ -33,6 +33,16 @@ impl Unwatched {
         self.watched[user as usize].len() + RESERVED < self.end as usize
     }
 
+    /// The items that a user has watched, ascending.
+    pub(crate) fn watched(&self, user: u32) -> &[u32] {
+        &self.watched[user as usize]
+    }
+
+    /// How many items there are.
+    pub(crate) fn items(&self) -> usize {
+        self.end as usize - RESERVED
+    }
+
     /// Draws one item that the user has not watched; there must be [`any`](Self::any).
     pub(crate) fn draw(&self, user: u32, rng: &mut impl Rng) -> u32 {
         let watched = &self.watched[user as usize];

@@ -113,7 +113,7 @@ fn interrupted(recipe: &Recipe, dataset: &Dataset, dir: &Path) {
     let Tower::YouTubeDnn(tower) = &recipe.tower else {
         panic!("the test is for YouTubeDNN")
     };
-    let mut objective = SingleSample::new(&model, tower, training);
+    let mut objective = SingleSample::new(&model, tower, training, &split).unwrap();
     let mut state = Checkpoint::new(recipe, dataset, &model);
     let held_out = Held::validation(&model, dataset, &split);
     let steps = (objective.examples(0).len().div_ceil(recipe.training.batch)
