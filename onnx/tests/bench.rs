@@ -170,7 +170,8 @@ fn a_bench_trains_every_row_once_and_writes_runs_tables_figures_and_report() {
     ] {
         assert!(page.contains(expected), "{expected} is not in\n{page}");
     }
-    assert!(!page.contains("reused (") && !page.contains("Not measured"));
+    assert!(!page.contains("reused (") && !page.contains("Not measured.\n"));
+    assert!(page.contains("**Not measured yet**: nothing."));
     assert!(bench.read("docs/figures/learning.svg").contains("plain"));
     assert!(bench.read("docs/figures/frontier.svg").contains("better"));
 
@@ -199,7 +200,7 @@ fn only_a_row_whose_recipe_changed_is_trained_again() {
     assert_eq!(trained(&told), ["plain-S-seed1", "plain-S-seed2"]);
     let page = bench.read("docs/models.md");
     assert!(
-        page.contains("Not measured yet: better-S-seed1, better-R-seed1."),
+        page.contains("**Not measured yet**: better-S-seed1, better-R-seed1."),
         "{page}"
     );
 
@@ -235,7 +236,7 @@ fn tables_alone_need_no_data_and_make_nothing() {
     bench.options.data = None;
     let told = bench.run().unwrap();
     assert!(trained(&told).is_empty(), "{told:?}");
-    assert!(bench.read("docs/models.md").contains("Not measured"));
+    assert!(bench.read("docs/models.md").contains("Not measured.\n"));
     assert!(!exists(&bench, "work"));
 }
 

@@ -26,7 +26,7 @@ struct Drawing {
     x: &'static str,
     y: &'static str,
     series: Vec<Series>,
-    /// Whether lines join the points; else each series' name stands beside its points.
+    /// Whether lines join the points and x begins at 0; else each series' name stands beside its points, and x is a logarithm.
     joined: bool,
 }
 
@@ -76,11 +76,12 @@ fn learned(found: &Found, tower: &Tower) -> Option<Series> {
     Some((tower.name().to_owned(), points.collect::<Option<_>>()?))
 }
 
-/// Test HR@10 at the CPU time of one user.
+/// Test HR@10 at the logarithm of the CPU time of one user.
 fn served(found: &Found, tower: &Tower) -> Option<Series> {
     let name = tower.name();
     let hr = found.figure(name, ItemSet::S, Figure::Hr10)?.mean;
-    Some((name.to_owned(), vec![(found.micros(name, BATCH)?, hr)]))
+    let micros = found.micros(name, BATCH)?;
+    Some((name.to_owned(), vec![(micros.log10(), hr)]))
 }
 
 impl Drawing {
@@ -97,9 +98,14 @@ impl Drawing {
             .margin(14)
             .x_label_area_size(46)
             .y_label_area_size(64)
-            .build_cartesian_2d(self.range(|point| point.0), self.range(|point| point.1))?;
+            .build_cartesian_2d(self.across(), self.range(|point| point.1))?;
+        let number = |x: &f64| match self.joined {
+            true => format!("{x}"),
+            false => format!("{:.0}", 10_f64.powf(*x)),
+        };
         chart
             .configure_mesh()
+            .x_label_formatter(&number)
             .light_line_style(TRANSPARENT)
             .x_desc(self.x)
             .y_desc(self.y)
@@ -139,6 +145,17 @@ impl Drawing {
                 .draw()?;
         }
         Ok(())
+    }
+
+    /// The range of x: a logarithm leaves room for the names.
+    fn across(&self) -> Range<f64> {
+        if self.joined || self.series.is_empty() {
+            return self.range(|point| point.0);
+        }
+        let xs = self.series.iter().flat_map(|(_, points)| points);
+        let xs = xs.map(|point| point.0);
+        let least = xs.clone().fold(f64::INFINITY, f64::min);
+        least - 0.1..xs.fold(least, f64::max) + 0.6
     }
 
     /// From 0 to a little above the largest.

@@ -56,10 +56,7 @@ fn each(kept: &Kept, of: impl Fn(&Finished) -> String) -> String {
 fn absent(found: &Found) -> String {
     let absent = found.kept.absent(&found.jobs);
     match absent.is_empty() {
-        true => String::new(),
-        false => {
-            let ids: Vec<String> = absent.iter().map(|job| job.id()).collect();
-            format!("Not measured yet: {}.\n", ids.join(", "))
-        }
+        true => "nothing".to_owned(),
+        false => Vec::from_iter(absent.iter().map(|job| job.id())).join(", "),
     }
 }

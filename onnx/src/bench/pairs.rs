@@ -21,8 +21,8 @@ use crate::{
 
 /// The batch size at which CPU time is compared.
 pub const BATCH: usize = 8;
-/// A hit is a rank below this.
-const DEPTH: u32 = 10;
+/// A hit is a rank below one of these.
+const DEPTHS: [u32; 3] = [10, 50, 100];
 
 /// What was found of two towers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,19 +35,45 @@ pub struct Paired {
     pub date: String,
     /// The machine.
     pub machine: Machine,
-    /// Test users whose held-out item both towers have among the first 10, seen items excluded.
-    pub both: usize,
-    /// Those of the first alone.
-    pub first_only: usize,
-    /// Those of the second alone.
-    pub second_only: usize,
-    /// Those of neither.
-    pub neither: usize,
+    /// Whose test items they rank high, for several depths.
+    pub hits: Vec<Hits>,
     /// CPU time of the first for one user over that of the second: least, median and most of the pairs.
     pub cpu_ratio: Option<[f64; 3]>,
 }
 
-impl Paired {
+/// Test users by which tower ranks their held-out item among the first `depth`, seen items excluded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hits {
+    /// How many ranks are a hit.
+    pub depth: u32,
+    /// Users of both.
+    pub both: usize,
+    /// Users of the first alone.
+    pub first_only: usize,
+    /// Users of the second alone.
+    pub second_only: usize,
+    /// Users of neither.
+    pub neither: usize,
+}
+
+impl Hits {
+    /// Counts two towers' ranks of the same users.
+    fn count(depth: u32, first: &[Option<u32>], second: &[Option<u32>]) -> Self {
+        let is_hit = |rank: &Option<u32>| rank.is_some_and(|rank| rank < depth);
+        let count = |expected: (bool, bool)| {
+            let users = first.iter().zip(second);
+            let hits = users.map(|(first, second)| (is_hit(first), is_hit(second)));
+            hits.filter(|&found| found == expected).count()
+        };
+        Self {
+            depth,
+            both: count((true, true)),
+            first_only: count((true, false)),
+            second_only: count((false, true)),
+            neither: count((false, false)),
+        }
+    }
+
     /// How likely so uneven a split of the users that differ is if the towers are equally good (McNemar's exact test, two-sided).
     pub fn chance(&self) -> f64 {
         let differ = self.first_only + self.second_only;
@@ -60,7 +86,9 @@ impl Paired {
         }
         (2.0 * tail).min(1.0)
     }
+}
 
+impl Paired {
     /// Reads what was found before of these two artifacts; nothing if there is nothing.
     ///
     /// # Errors
@@ -98,23 +126,14 @@ impl Paired {
         let [one, other] = [first, second].map(|(job, _)| work.artifact(job));
         let id = file(pair);
         let ranks = |dir: &Path| evaluate::ranks(dir, dataset, ItemSet::S).map_err(Error::row(&id));
-        let hits = |rank: &Option<u32>| rank.is_some_and(|rank| rank < DEPTH);
         let (ours, theirs) = (ranks(&one)?, ranks(&other)?);
-        let count = |first: bool, second: bool| {
-            let users = ours.iter().zip(&theirs);
-            users
-                .filter(|(a, b)| (hits(a), hits(b)) == (first, second))
-                .count()
-        };
+        let hits = DEPTHS.map(|depth| Hits::count(depth, &ours, &theirs));
         let found = Self {
             towers: [pair.of.clone(), pair.over.clone()],
             spaces: [first.1.space.clone(), second.1.space.clone()],
             date: machine::today(),
             machine: Machine::this(),
-            both: count(true, true),
-            first_only: count(true, false),
-            second_only: count(false, true),
-            neither: count(false, false),
+            hits: hits.to_vec(),
             cpu_ratio: ratio(&one, &other, dataset, effort).map_err(Error::row(&id))?,
         };
         finished::write_json(&runs.join(&id), &found)?;
@@ -153,18 +172,25 @@ mod tests {
     use super::*;
 
     fn chance(first_only: usize, second_only: usize) -> f64 {
-        Paired {
-            towers: Default::default(),
-            spaces: Default::default(),
-            date: String::new(),
-            machine: Machine::this(),
+        Hits {
+            depth: 10,
             both: 3,
             first_only,
             second_only,
             neither: 4,
-            cpu_ratio: None,
         }
         .chance()
+    }
+
+    #[test]
+    fn a_rank_below_the_depth_is_a_hit() {
+        let first = [Some(9), Some(0), Some(10), None];
+        let second = [Some(3), Some(50), Some(2), None];
+        let hits = Hits::count(10, &first, &second);
+        assert_eq!(
+            (hits.both, hits.first_only, hits.second_only, hits.neither),
+            (1, 1, 1, 1)
+        );
     }
 
     #[test]

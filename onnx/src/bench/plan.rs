@@ -42,7 +42,7 @@ pub struct Tower {
     /// Seeds of the runs.
     #[serde(default = "one_seed")]
     pub seeds: Vec<u64>,
-    /// Item sets of the runs.
+    /// Item sets of the runs: the first with every seed, the others with the first seed.
     #[serde(default = "headline")]
     pub sets: Vec<ItemSet>,
     /// Whether its learning curve is drawn.
@@ -161,8 +161,9 @@ impl Plan {
                     tower.recipe, recipe.name
                 )));
             }
-            for &items in &tower.sets {
-                for &seed in &tower.seeds {
+            for (number, &items) in tower.sets.iter().enumerate() {
+                let seeds = if number == 0 { tower.seeds.len() } else { 1 };
+                for &seed in &tower.seeds[..seeds] {
                     let mut recipe = recipe.clone();
                     recipe.items = items;
                     recipe.training.seed = seed;
@@ -243,7 +244,7 @@ mod tests {
         let jobs = plan.jobs(&repository("towers"), &[]).unwrap();
         let ids: HashSet<String> = jobs.iter().map(Job::id).collect();
         assert_eq!(ids.len(), jobs.len());
-        assert!(ids.contains("default-S-seed1") && ids.contains("default-R-seed3"));
+        assert!(ids.contains("default-S-seed3") && ids.contains("default-R-seed1"));
     }
 
     fn refused(text: &str, expected: &str) {

@@ -7,7 +7,7 @@ use crate::{
         finished::Finished,
         found::Found,
         goals,
-        pairs::BATCH,
+        pairs::{BATCH, Hits, Paired},
         plan::{Figure, Tower},
         report::Row,
         serving::BATCHES,
@@ -130,28 +130,31 @@ pub fn frontier(found: &Found) -> String {
 
 /// Pairs of towers, user by user.
 pub fn pairs(found: &Found) -> String {
-    let row = |paired: &crate::bench::pairs::Paired| {
+    let row = |paired: &Paired, hits: &Hits| {
         let [first, second] = &paired.towers;
+        let ratio =
+            |[least, median, most]: [f64; 3]| format!("{median:.2} ({least:.2} to {most:.2})");
         vec![
             first.clone(),
             second.clone(),
-            paired.both.to_string(),
-            paired.first_only.to_string(),
-            paired.second_only.to_string(),
-            paired.neither.to_string(),
-            format!("{:.1e}", paired.chance()),
-            paired
-                .cpu_ratio
-                .map_or(NOTHING.to_owned(), |[least, median, most]| {
-                    format!("{median:.2} ({least:.2} to {most:.2})")
-                }),
+            hits.depth.to_string(),
+            hits.both.to_string(),
+            hits.first_only.to_string(),
+            hits.second_only.to_string(),
+            hits.neither.to_string(),
+            format!("{:.1e}", hits.chance()),
+            paired.cpu_ratio.map_or(NOTHING.to_owned(), ratio),
             paired.date.clone(),
         ]
     };
-    let rows: Vec<_> = found.pairs.iter().map(row).collect();
+    let rows = found.pairs.iter().flat_map(|paired| {
+        let hits = paired.hits.iter();
+        hits.map(move |hits| row(paired, hits))
+    });
     let heads = [
         "tower",
         "over",
+        "k",
         "hits of both",
         "of the first only",
         "of the second only",
@@ -160,7 +163,7 @@ pub fn pairs(found: &Found) -> String {
         "CPU, first over second",
         "made",
     ];
-    table(&heads, &rows)
+    table(&heads, &rows.collect::<Vec<_>>())
 }
 
 /// Figures beside their goals.
