@@ -3,6 +3,7 @@
 //! Nothing leaves here that ONNX Runtime does not run within 1e-4 of the trainer, from raw features.
 
 mod attention;
+mod capsules;
 pub mod error;
 mod golden;
 mod item;

@@ -55,6 +55,12 @@ impl Graph {
         Edge(name.to_owned())
     }
 
+    /// The input of this name, which is there already.
+    pub(crate) fn input(&self, name: &str) -> Edge {
+        debug_assert!(self.proto.input.iter().any(|input| input.name == name));
+        Edge(name.to_owned())
+    }
+
     /// Makes `edge` the output `name`, `[batch, axes..]` of f32.
     pub(crate) fn output(&mut self, edge: &Edge, name: &str, axes: &[usize]) {
         let named = node("Identity", &[edge], vec![name.to_owned()], Vec::new());
@@ -141,6 +147,27 @@ impl Weight {
     pub(crate) fn scaled(mut self, factor: f32) -> Self {
         self.values.iter_mut().for_each(|value| *value *= factor);
         self
+    }
+
+    /// Returns the first axis the other way round.
+    pub(crate) fn reversed(&self) -> Self {
+        let size: usize = self.shape[1..].iter().product();
+        let rows = self.values.chunks_exact(size).rev();
+        Self {
+            shape: self.shape.clone(),
+            values: rows.flatten().copied().collect(),
+        }
+    }
+
+    /// Returns a matrix with rows and columns exchanged.
+    pub(crate) fn transposed(&self) -> Self {
+        let (rows, columns) = (self.shape[0], self.shape[1]);
+        let column = |column| (0..rows).map(move |row| row * columns + column);
+        let places = (0..columns).flat_map(column);
+        Self {
+            shape: vec![columns, rows],
+            values: places.map(|place| self.values[place]).collect(),
+        }
     }
 
     /// Returns rows `range` of the first axis.

@@ -7,23 +7,28 @@ pub(crate) mod adamw;
 pub(crate) mod add;
 pub(crate) mod attention;
 pub(crate) mod bag;
+pub(crate) mod best_full_softmax;
+pub(crate) mod best_sampled_softmax;
 pub(crate) mod bf16;
 pub(crate) mod concat;
 pub(crate) mod dropout;
 pub(crate) mod full_softmax;
 pub(crate) mod gate;
 pub(crate) mod history_attention;
+pub(crate) mod label_aware;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod matmul;
 pub(crate) mod pool;
 pub(crate) mod products;
 pub(crate) mod relu;
+pub(crate) mod routing;
 pub(crate) mod sampled_softmax;
 pub(crate) mod shared_softmax;
 pub(crate) mod simd;
 pub(crate) mod swiglu;
 pub(crate) mod tape;
+pub(crate) mod tile;
 
 #[cfg(test)]
 pub(crate) mod gradient;

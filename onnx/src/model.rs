@@ -1,6 +1,8 @@
 //! The two towers as the trainer sees them: recipe, vocabularies, parameters, forward passes.
 
 pub mod attention;
+pub(crate) mod capsules;
+pub mod document;
 pub(crate) mod embed;
 pub mod error;
 mod fresh;
@@ -41,4 +43,16 @@ pub(crate) fn affine(
         weight,
         parameter(parameters, &format!("{name}.bias"))?,
     )
+}
+
+/// The linear map of `NAME.weight`, without a bias.
+pub(crate) fn product(
+    tape: &Tape,
+    parameters: &Parameters,
+    name: &str,
+    x: &Tensor,
+) -> Result<Tensor> {
+    let weight = parameter(parameters, &format!("{name}.weight"))?;
+    let nothing = Tensor::zeros(weight.dim(0)?, weight.dtype(), weight.device())?;
+    linear::linear(tape, x, weight, &nothing)
 }

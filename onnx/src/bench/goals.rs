@@ -9,6 +9,7 @@ use crate::{
         report::Row,
     },
     dataset::split::ItemSet,
+    model::document::{self, Layer},
 };
 
 /// The command that makes all of it again.
@@ -35,6 +36,7 @@ pub fn rows(found: &Found) -> Vec<Row> {
             .iter()
             .filter_map(|paired| cpu_row(found, paired)),
     );
+    rows.extend(document_rows(&date));
     for (job, finished) in found.kept.iter() {
         let recipe = &job.recipe;
         let name = |figure: &str| {
@@ -44,6 +46,30 @@ pub fn rows(found: &Found) -> Vec<Row> {
         rows.extend(run_rows(finished, name));
     }
     rows
+}
+
+/// The size of the founding document's network, beside what the document says.
+fn document_rows(date: &str) -> Vec<Row> {
+    let layers = document::layers().unwrap_or_default();
+    let sum = |layers: Vec<&Layer>| layers.iter().map(|layer| layer.parameters()).sum::<usize>();
+    let trained = layers.iter().filter(|layer| layer.trained);
+    let values = [
+        (
+            "document_parameters",
+            sum(layers.iter().collect()),
+            "= 916218",
+        ),
+        ("document_trainable", sum(trained.collect()), "= 915968"),
+    ];
+    let row = |(name, value, goal): (&str, usize, &str)| Row {
+        row: name.to_owned(),
+        value: value as f64,
+        unit: "1".to_owned(),
+        goal: goal.to_owned(),
+        command: COMMAND.to_owned(),
+        date: date.to_owned(),
+    };
+    values.map(row).to_vec()
 }
 
 /// Says whether a value reaches a goal; nothing if there is none.

@@ -8,7 +8,7 @@ use crate::{
     export::{
         error::Error,
         signature::{HISTORY_GAP, HISTORY_ITEM, HISTORY_VALUE, USER},
-        weights::{self, affine, norm, weight},
+        weights::{self, affine, norm, number, weight},
     },
     graph::{Edge, Graph, Weight},
     model::{recipe::Attention, trained::Trained},
@@ -227,12 +227,5 @@ impl Builder<'_> {
             .reshape(x, &[-1, self.length as i64, self.dim as i64]);
         let last = self.graph.id(self.length as i64 - 1);
         self.graph.pick(&positions, &last, 1)
-    }
-}
-
-fn number(value: f32) -> Weight {
-    Weight {
-        shape: Vec::new(),
-        values: vec![value],
     }
 }

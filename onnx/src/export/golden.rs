@@ -38,7 +38,10 @@ pub(super) fn write(trained: &Trained, signature: &Signature, dir: &Path) -> Res
         dir,
         0,
         &inputs,
-        &[users.len(), signature.dim],
+        &match signature.interests {
+            1 => vec![users.len(), signature.dim],
+            interests => vec![users.len(), interests, signature.dim],
+        },
         &trained.embed_users(&users)?.values,
     )?;
     let inputs = ItemTensors::new(signature, &vocabularies).batch(&items, items.len());

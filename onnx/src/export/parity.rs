@@ -35,7 +35,12 @@ pub(super) fn check(trained: &Trained, artifact: &Artifact) -> Result<Parity, Er
     let mut users = rows::strange_users(trained);
     users.extend(rows::users(trained, USERS, SEED));
     let found = UserEncoder::open(artifact, 1)?.encode(&users)?.values;
-    let user = compare("user", dim, &found, &trained.embed_users(&users)?.values)?;
+    let user = compare(
+        "user",
+        trained.recipe.interests() * dim,
+        &found,
+        &trained.embed_users(&users)?.values,
+    )?;
 
     let mut items = rows::strange_items(trained);
     items.extend(rows::items(trained)?.into_iter().take(ITEMS));

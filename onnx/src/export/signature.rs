@@ -77,7 +77,7 @@ pub(super) fn signature(trained: &Trained) -> Result<Signature, Error> {
         metric: Metric::Dot,
         normalized: false,
         dim: recipe.dim(),
-        interests: 1,
+        interests: recipe.interests(),
         history: HistorySpec {
             length,
             side: Side::Left,

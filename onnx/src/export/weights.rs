@@ -27,6 +27,14 @@ pub(super) fn of(tensor: &Tensor) -> Result<Weight, Error> {
     })
 }
 
+/// Returns a single number.
+pub(super) fn number(value: f32) -> Weight {
+    Weight {
+        shape: Vec::new(),
+        values: vec![value],
+    }
+}
+
 /// Adds the affine map of `NAME.weight` and `NAME.bias`.
 pub(super) fn affine(
     graph: &mut Graph,

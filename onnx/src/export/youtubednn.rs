@@ -7,8 +7,9 @@ mod history;
 
 use crate::{
     export::{
+        capsules,
         error::Error,
-        signature::{self, USER},
+        signature::{self, HISTORY_ITEM, USER},
         weights::{affine, weight},
     },
     graph::{Edge, Graph, Weight},
@@ -31,19 +32,28 @@ pub(super) fn graph(trained: &Trained, tower: &YouTubeDnn) -> Result<Graph, Erro
     }
     inputs.push(history::pooled(&mut graph, trained, tower)?);
     let z = graph.concat(&inputs.iter().collect::<Vec<_>>(), 1);
-    let hidden = hidden(&mut graph, trained, tower, &z)?;
-    let user = affine(&mut graph, trained, "mlp.1", &hidden)?;
-    graph.output(&user, USER, &[tower.dim]);
+    let sums = sums(&mut graph, trained, tower, &z)?;
+    match &tower.capsules {
+        None => {
+            let user = out(&mut graph, trained, tower, &sums)?;
+            graph.output(&user, USER, &[tower.dim]);
+        }
+        Some(recipe) => {
+            let ids = graph.input(HISTORY_ITEM);
+            let routed = capsules::route(&mut graph, trained, recipe, &ids)?;
+            let sums = capsules::add_to(&mut graph, trained, &routed, &sums)?;
+            let users = out(&mut graph, trained, tower, &sums)?;
+            let shape = [recipe.interests, tower.dim];
+            let users = graph.reshape(&users, &[-1, shape[0] as i64, shape[1] as i64]);
+            let users = capsules::repeat_first(&mut graph, &routed, &users);
+            graph.output(&users, USER, &shape);
+        }
+    }
     Ok(graph)
 }
 
-/// The hidden layer.
-fn hidden(
-    graph: &mut Graph,
-    trained: &Trained,
-    tower: &YouTubeDnn,
-    z: &Edge,
-) -> Result<Edge, Error> {
+/// What goes into the hidden layer's activation.
+fn sums(graph: &mut Graph, trained: &Trained, tower: &YouTubeDnn, z: &Edge) -> Result<Edge, Error> {
     let mut matrix = weight(trained, "mlp.0.weight")?;
     let mut bias = weight(trained, "mlp.0.bias")?;
     if !tower.example_age_edges.is_empty() {
@@ -53,16 +63,26 @@ fn hidden(
     }
     let matrix = graph.constant("mlp.0.weight", &matrix);
     let bias = graph.constant("mlp.0.bias", &bias);
-    let sums = graph.affine(z, &matrix, &bias);
-    Ok(match tower.activation {
-        Activation::Relu => graph.relu(&sums),
+    Ok(graph.affine(z, &matrix, &bias))
+}
+
+/// What comes out of them, a row for each row.
+fn out(
+    graph: &mut Graph,
+    trained: &Trained,
+    tower: &YouTubeDnn,
+    sums: &Edge,
+) -> Result<Edge, Error> {
+    let hidden = match tower.activation {
+        Activation::Relu => graph.relu(sums),
         Activation::SwiGlu => {
-            let [left, right] = graph.split(&sums, 1, tower.hidden);
+            let [left, right] = graph.split(sums, 1, tower.hidden);
             let gate = graph.sigmoid(&left);
             let left = graph.mul(&left, &gate);
             graph.mul(&left, &right)
         }
-    })
+    };
+    affine(graph, trained, "mlp.1", &hidden)
 }
 
 /// Moves the last inputs of an affine map, which are always `input`, into its bias; returns the rest of its matrix.

@@ -25,6 +25,16 @@ impl Graph {
         self.node("Mul", &[a, b], Vec::new())
     }
 
+    /// The quotient by elements, with broadcasting.
+    pub(crate) fn div(&mut self, a: &Edge, b: &Edge) -> Edge {
+        self.node("Div", &[a, b], Vec::new())
+    }
+
+    /// The root of each element.
+    pub(crate) fn sqrt(&mut self, x: &Edge) -> Edge {
+        self.node("Sqrt", &[x], Vec::new())
+    }
+
     /// The logistic function.
     pub(crate) fn sigmoid(&mut self, x: &Edge) -> Edge {
         self.node("Sigmoid", &[x], Vec::new())
@@ -99,6 +109,11 @@ impl Graph {
     /// Where ids are equal.
     pub(crate) fn equal(&mut self, a: &Edge, b: &Edge) -> Edge {
         self.node("Equal", &[a, b], Vec::new())
+    }
+
+    /// Where `a` is not below `b`, with broadcasting.
+    pub(crate) fn at_least(&mut self, a: &Edge, b: &Edge) -> Edge {
+        self.node("GreaterOrEqual", &[a, b], Vec::new())
     }
 
     /// `yes` where the condition holds, `no` elsewhere.

@@ -47,6 +47,13 @@ impl Bags {
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
+
+    /// The ids of each bag.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u32]> {
+        let starts = std::iter::once(&0).chain(&*self.ends);
+        let bags = starts.zip(&*self.ends);
+        bags.map(|(&start, &end)| &self.ids[start as usize..end as usize])
+    }
 }
 
 /// Row `i` of the result is the sum of the rows of `table` `[rows, d]` that bag `i` names: `[bags, d]`.

@@ -1,6 +1,6 @@
 //! Softmax cross-entropy over the whole catalog, fused: the logits exist for a few rows at a time and never leave the cache.
 
-mod classes;
+pub(crate) mod classes;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -26,7 +26,8 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    fn row(&self, row: usize) -> &[u32] {
+    /// The items left out of a row.
+    pub(crate) fn row(&self, row: usize) -> &[u32] {
         let (user, len) = self.rows[row];
         &self.sequences[user as usize][..len as usize]
     }

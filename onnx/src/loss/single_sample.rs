@@ -1,6 +1,7 @@
 //! The YouTubeDNN tower's objective: one positive at the end of a history, against drawn negatives or the whole catalog.
 
 mod catalog;
+mod interests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -254,21 +255,29 @@ impl Objective for SingleSample {
     ) -> Result<Tensor> {
         let items = &attention::items(tape, parameters, &part.catalog)?;
         let h = youtubednn::users(tape, &self.tower, parameters, items, &part.users, drops)?;
-        match &part.targets {
-            Targets::Sampled(candidates) => {
-                sampled_softmax(tape, &h, items, candidates.clone(), part.scale)
-            }
-            Targets::Shared(shared) => shared_softmax(tape, &h, items, shared.clone(), part.scale),
-            Targets::Full(targets, watched) => full_softmax(
-                tape,
-                &h,
-                items,
-                RESERVED,
-                targets.clone(),
-                watched.clone(),
-                part.scale,
-            ),
+        match &self.tower.capsules {
+            Some(capsules) => interests::loss(tape, capsules, &h, items, part),
+            None => plain(tape, &h, items, part),
         }
+    }
+}
+
+/// The loss of one vector a user.
+fn plain(tape: &Tape, h: &Tensor, items: &Tensor, part: &Part) -> Result<Tensor> {
+    match &part.targets {
+        Targets::Sampled(candidates) => {
+            sampled_softmax(tape, h, items, candidates.clone(), part.scale)
+        }
+        Targets::Shared(shared) => shared_softmax(tape, h, items, shared.clone(), part.scale),
+        Targets::Full(targets, watched) => full_softmax(
+            tape,
+            h,
+            items,
+            RESERVED,
+            targets.clone(),
+            watched.clone(),
+            part.scale,
+        ),
     }
 }
 

@@ -10,6 +10,7 @@ use encoder::features::{Features, Item, User};
 use crate::kernels::bag::{Bags, add_bags, bag_sum};
 use crate::kernels::tape::Tape;
 use crate::model::attention::{self, Drops, Windows};
+use crate::model::capsules::repeat_first;
 use crate::model::error::Error;
 use crate::model::history::History;
 use crate::model::recipe::{Tower, YouTubeDnn};
@@ -33,7 +34,7 @@ impl Trained {
     /// Embeds users from raw features.
     ///
     /// # Shapes
-    /// - returns: `[users, d]`, row `i` for `users[i]`
+    /// - returns: `[users, interests * d]`, row `i` for `users[i]`, the interests side by side
     ///
     /// # Errors
     /// [`Error::Candle`] if the parameters do not fit the recipe.
@@ -43,7 +44,7 @@ impl Trained {
             .map(|user| self.encode(user, self.recipe.history))
             .collect();
         Ok(Embeddings {
-            dim: self.recipe.dim(),
+            dim: self.recipe.interests() * self.recipe.dim(),
             values: self.vectors(&encoded)?,
         })
     }
@@ -100,16 +101,25 @@ impl Trained {
         self.recipe.user_features().iter().map(of).collect()
     }
 
-    /// The user vectors `[users, d]`, computed on all cores.
+    /// The user vectors `[users, interests * d]`, computed on all cores.
     pub(crate) fn vectors(&self, users: &[Encoded]) -> Result<Vec<f32>, Error> {
         let items = self.item_table()?;
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let chunk = users.len().div_ceil(threads).max(1);
         let part = |users: &[Encoded]| -> Result<Vec<f32>, Error> {
-            let mut vectors = Vec::with_capacity(users.len() * self.recipe.dim());
+            let mut vectors = Vec::new();
             for users in users.chunks(USERS_AT_ONCE) {
                 let rows = self.forward(&items, users)?;
-                vectors.extend(rows.flatten_all()?.to_vec1::<f32>()?);
+                let mut rows = rows.flatten_all()?.to_vec1::<f32>()?;
+                if let Tower::YouTubeDnn(YouTubeDnn {
+                    capsules: Some(capsules),
+                    ..
+                }) = &self.recipe.tower
+                {
+                    let active = users.iter().map(|user| capsules.active(user.history.len()));
+                    repeat_first(&mut rows, &active.collect::<Vec<_>>(), capsules.interests);
+                }
+                vectors.extend(rows);
             }
             Ok(vectors)
         };

@@ -41,12 +41,17 @@ impl Init<'_> {
         inputs: usize,
         bias: f32,
     ) -> Result<()> {
+        self.matrix(&format!("{name}.weight"), outputs, inputs)?;
+        self.put(&format!("{name}.bias"), vec![bias; outputs], &[outputs])
+    }
+
+    /// A matrix `[outputs, inputs]`, uniform within one over the root of the inputs.
+    pub(crate) fn matrix(&mut self, name: &str, outputs: usize, inputs: usize) -> Result<()> {
         let bound = 1.0 / (inputs as f32).sqrt();
         let weight = (0..outputs * inputs)
             .map(|_| self.rng.random_range(-bound..bound))
             .collect();
-        self.put(&format!("{name}.weight"), weight, &[outputs, inputs])?;
-        self.put(&format!("{name}.bias"), vec![bias; outputs], &[outputs])
+        self.put(name, weight, &[outputs, inputs])
     }
 
     /// `NAME.weight`, all 1, and `NAME.bias`, all 0, of a layer norm.
@@ -60,7 +65,8 @@ impl Init<'_> {
         self.put(name, vec![1.0; rows * width], &[rows, width])
     }
 
-    fn put(&mut self, name: &str, values: Vec<f32>, shape: &[usize]) -> Result<()> {
+    /// Values that are not drawn here.
+    pub(crate) fn put(&mut self, name: &str, values: Vec<f32>, shape: &[usize]) -> Result<()> {
         self.parameters.insert(
             name.to_owned(),
             Tensor::from_vec(values, shape, &Device::Cpu)?,
@@ -70,7 +76,7 @@ impl Init<'_> {
 }
 
 /// A standard normal draw (Box and Muller, 1958).
-fn normal(rng: &mut ChaCha8Rng) -> f32 {
+pub(crate) fn normal(rng: &mut ChaCha8Rng) -> f32 {
     let radius = (-2.0 * (1.0 - rng.random::<f32>()).ln()).sqrt();
     radius * (std::f32::consts::TAU * rng.random::<f32>()).cos()
 }

@@ -1,5 +1,6 @@
 //! A recipe: everything that decides what a training run makes, as read from `towers/*.toml`.
 
+mod capsules;
 mod youtubednn;
 
 use std::path::Path;
@@ -10,6 +11,7 @@ use crate::dataset::split::ItemSet;
 pub use crate::kernels::products::Products;
 use crate::model::error::Error;
 
+pub use crate::model::recipe::capsules::{Capsules, Choice, Logits};
 pub use crate::model::recipe::youtubednn::{
     Activation, EventFeature, Pooling, Transform, YouTubeDnn,
 };
@@ -167,6 +169,14 @@ impl Recipe {
         }
     }
 
+    /// Vectors of a user.
+    pub fn interests(&self) -> usize {
+        match &self.tower {
+            Tower::Attention(_) => 1,
+            Tower::YouTubeDnn(tower) => tower.interests(),
+        }
+    }
+
     /// Item features beside the id.
     pub fn item_features(&self) -> &[String] {
         match &self.tower {
@@ -206,7 +216,7 @@ impl Recipe {
                 Error::Recipe("the attention tower is trained with the full softmax only".into()),
             ),
             (Tower::Attention(tower), Loss::Full) => tower.check(),
-            (Tower::YouTubeDnn(tower), _) => tower.check(self.history),
+            (Tower::YouTubeDnn(tower), loss) => tower.check(self.history, loss),
         }
     }
 }

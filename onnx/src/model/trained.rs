@@ -9,6 +9,7 @@ use candle_core::{Device, Tensor};
 
 use crate::kernels::bag::Bags;
 use crate::kernels::tape::Tape;
+use crate::model::capsules::LOGITS;
 use crate::model::error::Error;
 use crate::model::recipe::Recipe;
 use crate::model::vocabulary::Vocabulary;
@@ -91,7 +92,13 @@ impl Trained {
 
     /// How many values were trained.
     pub fn parameter_count(&self) -> usize {
-        self.parameters.values().map(Tensor::elem_count).sum()
+        let trained = self.parameters.iter().filter(|(name, _)| *name != LOGITS);
+        trained.map(|(_, tensor)| tensor.elem_count()).sum()
+    }
+
+    /// How many values are fixed from the start: the logits that routing starts from.
+    pub fn fixed_count(&self) -> usize {
+        self.parameters.get(LOGITS).map_or(0, Tensor::elem_count)
     }
 
     /// Checks that every vocabulary will survive its file.

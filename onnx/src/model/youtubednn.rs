@@ -49,12 +49,13 @@ use crate::kernels::dropout::dropout;
 use crate::kernels::relu::relu;
 use crate::kernels::swiglu::swiglu;
 use crate::kernels::tape::Tape;
+use crate::kernels::tile::add_tiled;
 use crate::model::attention::Drops;
 use crate::model::history::bucket;
 use crate::model::init::Init;
 use crate::model::recipe::{Activation, YouTubeDnn};
 use crate::model::vocabulary::RESERVED;
-use crate::model::{Parameters, affine, parameter};
+use crate::model::{Parameters, affine, capsules, parameter, product};
 
 pub(crate) use history::{Events, pooled, projected, transformed};
 pub(crate) use pooling::weights;
@@ -98,7 +99,11 @@ pub(crate) fn init(
         Activation::SwiGlu => 2 * tower.hidden,
     };
     init.affine("mlp.0", outputs, inputs * d, 0.0)?;
-    init.affine("mlp.1", d, tower.hidden, 0.0)
+    init.affine("mlp.1", d, tower.hidden, 0.0)?;
+    match &tower.capsules {
+        Some(capsules) => capsules::init(capsules, d, outputs, length, init),
+        None => Ok(()),
+    }
 }
 
 /// The row of `example.age` of an example so many seconds old.
@@ -106,7 +111,7 @@ pub(crate) fn age(tower: &YouTubeDnn, seconds: i64) -> u32 {
     bucket(&tower.example_age_edges, seconds as f64 / 86_400.0)
 }
 
-/// The user tower `[users, d]`; `items` is the item table, or the rows that stand in for it.
+/// The user tower `[users * interests, d]`; `items` is the item table, or the rows that stand in for it.
 pub(crate) fn users(
     tape: &Tape,
     tower: &YouTubeDnn,
@@ -134,7 +139,16 @@ pub(crate) fn users(
     if tower.dropout > 0.0 {
         z = dropout(tape, &z, drops.draw(tower.dropout, 0), 1.0)?;
     }
-    let hidden = affine(tape, parameters, "mlp.0", &z)?;
+    let mut hidden = affine(tape, parameters, "mlp.0", &z)?;
+    if let Some(capsules) = &tower.capsules {
+        let batch = capsules::batch(capsules, &users.events.bags());
+        let rows = capsules::route(tape, capsules, parameters, items, &batch, drops.seed)?;
+        hidden = add_tiled(
+            tape,
+            &hidden,
+            &product(tape, parameters, "mlp.capsule", &rows)?,
+        )?;
+    }
     let hidden = match tower.activation {
         Activation::Relu => relu(tape, &hidden)?,
         Activation::SwiGlu => swiglu(tape, &hidden)?,

@@ -56,20 +56,23 @@ impl<'a> Held<'a> {
     /// Ranks all of them, what the user has seen left out; all zero if there is nobody.
     pub(crate) fn figures(&self, model: &Trained) -> Result<Figures, Error> {
         let dim = model.recipe.dim();
+        let size = model.recipe.interests() * dim;
         let vectors = model.vectors(&self.users)?;
         let table = model.item_table()?.flatten_all()?.to_vec1::<f32>()?;
         let items = &table[RESERVED * dim..];
         let rankings = metrics::rank(&self.cases, self.items, |case, scores| {
-            score(&vectors[case * dim..][..dim], items, scores);
+            score(&vectors[case * size..][..size], dim, items, scores);
         });
         Ok(rankings.seen_excluded.figures())
     }
 }
 
 vectorized! {
-    fn score(user: &[f32], items: &[f32], scores: &mut [f32]) {
-        for (score, item) in scores.iter_mut().zip(items.chunks_exact(user.len())) {
-            *score = dot(user, item);
+    /// The best over a user's interests, as serving scores.
+    fn score(user: &[f32], dim: usize, items: &[f32], scores: &mut [f32]) {
+        for (score, item) in scores.iter_mut().zip(items.chunks_exact(dim)) {
+            let interests = user.chunks_exact(dim).map(|interest| dot(interest, item));
+            *score = interests.fold(f32::NEG_INFINITY, f32::max);
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::kernels::matmul::{Matrix, MatrixMut, add_product, multiply};
 use crate::kernels::products::Products;
 
 /// The rows that take part, one a class.
-pub(super) enum Classes<'a> {
+pub(crate) enum Classes<'a> {
     /// As they are.
     F32(Matrix<'a>),
     /// Rounded, and packed once for all chunks.
@@ -21,7 +21,7 @@ pub(super) enum Classes<'a> {
 
 impl<'a> Classes<'a> {
     /// Prepares the table `[classes, d]`.
-    pub(super) fn new(table: Matrix<'a>, products: Products) -> Self {
+    pub(crate) fn new(table: Matrix<'a>, products: Products) -> Self {
         match products {
             Products::F32 => Self::F32(table),
             Products::Bf16 => Self::Bf16 {
@@ -33,7 +33,7 @@ impl<'a> Classes<'a> {
     }
 
     /// The scores of `h` `[n, d]`: `out` `[n, classes] = h table'`.
-    pub(super) fn score(&mut self, out: MatrixMut<'_>, h: Matrix<'_>) {
+    pub(crate) fn score(&mut self, out: MatrixMut<'_>, h: Matrix<'_>) {
         match self {
             Self::F32(table) => multiply(out, h, table.transposed(), 1.0),
             Self::Bf16 { rows, scratch, .. } => {
@@ -44,7 +44,7 @@ impl<'a> Classes<'a> {
     }
 
     /// Writes the gradient of `h` and adds to that of the table, given that of the scores, `pulls`.
-    pub(super) fn pull(
+    pub(crate) fn pull(
         &mut self,
         pulls: Matrix<'_>,
         h: Matrix<'_>,

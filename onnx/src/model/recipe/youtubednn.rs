@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::model::error::Error;
+use crate::model::recipe::{Capsules, Choice, Loss};
 
 /// Sizes and inputs of the YouTubeDNN tower; what has a default is off by default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,9 @@ pub struct YouTubeDnn {
     /// Edges of the buckets of an example's age in days, ascending; none for no such input.
     #[serde(default)]
     pub example_age_edges: Vec<f64>,
+    /// Several interests, each from a capsule beside the other inputs; none for one vector.
+    #[serde(default)]
+    pub capsules: Option<Capsules>,
     /// Share of the hidden layer's inputs dropped in training.
     #[serde(default)]
     pub dropout: f32,
@@ -99,6 +103,13 @@ pub enum EventFeature {
 }
 
 impl YouTubeDnn {
+    /// Vectors of a user.
+    pub(crate) fn interests(&self) -> usize {
+        self.capsules
+            .as_ref()
+            .map_or(1, |capsules| capsules.interests)
+    }
+
     /// Whether the tower reads the events' values.
     pub fn reads_values(&self) -> bool {
         self.value_weights || self.event_features.contains(&EventFeature::Value)
@@ -110,13 +121,21 @@ impl YouTubeDnn {
     }
 
     /// Checks the values against each other, and against the history's length.
-    pub(super) fn check(&self, length: usize) -> Result<(), Error> {
+    pub(super) fn check(&self, length: usize, loss: Loss) -> Result<(), Error> {
         let refuse = |reason: String| Err(Error::Recipe(format!("tower.youtubednn.{reason}")));
         if self.hidden == 0 {
             return refuse("hidden is 0, it must be at least 1".into());
         }
         if self.pooling.is_empty() {
             return refuse("pooling is empty, it must name one at least".into());
+        }
+        if let Some(capsules) = &self.capsules {
+            capsules.check()?;
+            if let (Choice::Best, Loss::Shared { .. }) = (capsules.objective, loss) {
+                return refuse(
+                    "capsules: the best interest is trained with full or sampled negatives".into(),
+                );
+            }
         }
         if let Transform::SelfAttention { heads } = self.history
             && (heads == 0 || !self.dim.is_multiple_of(heads))

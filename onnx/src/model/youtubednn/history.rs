@@ -45,6 +45,11 @@ impl Events {
         self.histories.ends.len()
     }
 
+    /// The events' rows of the item table, by history.
+    pub(crate) fn bags(&self) -> Bags {
+        Bags::ragged(self.histories.rows.clone(), self.histories.ends.clone())
+    }
+
     /// The same histories over other rows.
     fn over(&self, rows: &Arc<[u32]>) -> Histories {
         Histories {
