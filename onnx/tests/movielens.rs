@@ -9,6 +9,7 @@ use onnx::{
         split::{ItemSet, Split},
     },
     metrics::{self, Case},
+    model::{recipe::Recipe, trained::Trained},
 };
 
 /// Compares with a figure of four digits.
@@ -84,4 +85,17 @@ fn movielens_1m_gives_the_protocol_s_counts_and_baselines() {
     let figures = by_transitions(&validations);
     check("validation HR@10", figures.hr_10, 0.2733);
     check("validation NDCG@10", figures.ndcg_10, 0.1594);
+}
+
+#[test]
+fn the_small_model_keeps_within_the_document_s_count() {
+    let Some(dir) = real::ml1m("the_small_model_keeps_within_the_document_s_count") else {
+        return;
+    };
+    let dataset = movielens::read(&dir, &Default::default()).unwrap();
+    let recipe = Recipe::parse(include_str!("../towers/small.toml")).unwrap();
+    let split = Split::new(&dataset, recipe.items);
+    let model = Trained::new(&recipe, &dataset, &split).unwrap();
+    assert_eq!(model.parameter_count(), 102_640);
+    assert!(model.parameter_count() <= 102_786);
 }

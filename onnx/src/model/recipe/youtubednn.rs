@@ -185,6 +185,8 @@ impl YouTubeDnn {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use crate::model::recipe::Recipe;
 
     fn refused(from: &str, to: &str, expected: &str) {
@@ -192,6 +194,25 @@ mod tests {
         let error = Recipe::parse(&text).err().map(|error| error.to_string());
         let error = error.unwrap_or_default();
         assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn every_recipe_of_the_family_parses_and_survives_its_file() {
+        for text in [
+            include_str!("../../../towers/youtubednn-mean.toml"),
+            include_str!("../../../towers/youtubednn-last.toml"),
+            include_str!("../../../towers/youtubednn-decay.toml"),
+            include_str!("../../../towers/youtubednn-rating.toml"),
+            include_str!("../../../towers/youtubednn-age.toml"),
+            include_str!("../../../towers/youtubednn-nonlinear.toml"),
+            include_str!("../../../towers/youtubednn-attention.toml"),
+            include_str!("../../../towers/youtubednn-best.toml"),
+            include_str!("../../../towers/small.toml"),
+        ] {
+            let recipe = Recipe::parse(text).unwrap();
+            let written = toml::to_string(&recipe).unwrap();
+            assert_eq!(Recipe::parse(&written).unwrap(), recipe);
+        }
     }
 
     #[test]
