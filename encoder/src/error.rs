@@ -101,6 +101,17 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// The user tower reads the vectors of items, and has none, or none that fit.
+    #[error(
+        "user_tower.onnx: it takes item vectors of length {expected}, {}",
+        .found.map_or_else(|| "none were handed in".to_owned(), |found| format!("those handed in have length {found}"))
+    )]
+    ItemVectors {
+        /// The length of the vectors handed in.
+        found: Option<usize>,
+        /// The length that the model takes.
+        expected: usize,
+    },
     /// A tower gave a number that is none.
     #[error("{file}: output {output} of row {row} is {value}, not a finite number")]
     NonFinite {

@@ -4,6 +4,9 @@
 //! `{"tower":"item","rows":[..]}`. `golden/test_data_set_i/output_0.pb` holds the vectors of these rows (an ONNX
 //! `TensorProto`), and `output_1.pb` the weights if the tower has them. `input_j.pb`, in the order of the signature's
 //! inputs, may be there too: then the tensors are compared as well, which tells a wrong preprocessing from a wrong model.
+//!
+//! A user tower that reads item vectors gets those that the artifact's own item tower makes of the item rows of
+//! `raw.jsonl`: an item of a history that has no such row is unknown.
 
 mod compare;
 
@@ -14,6 +17,7 @@ use crate::{
     artifact::Artifact,
     error::Error,
     features::{Item, User, tensors::Tensor},
+    gather::{Gathered, ItemVectors},
     messages::TensorProto,
     session::{BUCKETS, ItemEncoder, LARGEST, UserEncoder},
     signature::{Output, Signature},
@@ -72,13 +76,31 @@ pub fn lines(raw: &[Raw]) -> Vec<u8> {
 ///
 /// Returns one error a set that is wrong.
 pub(crate) fn findings(artifact: &Artifact, user: &UserEncoder, item: &ItemEncoder) -> Vec<Error> {
-    let compared = sets(artifact).into_iter().enumerate();
+    let sets = sets(artifact);
+    let gathered = match artifact.signature().reads_item_vectors() {
+        true => match Gathered::embed(&item_rows(sets.iter().flatten()), item) {
+            Ok(gathered) => Some(gathered),
+            Err(cause) => return vec![cause],
+        },
+        false => None,
+    };
+    let vectors = gathered.as_ref().map(|gathered| gathered as _);
+    let compared = sets.into_iter().enumerate();
     compared
         .filter_map(|(at, set)| {
-            set.and_then(|set| check(artifact, at, &set, user, item))
+            set.and_then(|set| check(artifact, at, &set, user, item, vectors))
                 .err()
         })
         .collect()
+}
+
+/// Returns the raw items of all sets, in order.
+pub fn item_rows<'a>(sets: impl IntoIterator<Item = &'a Set>) -> Vec<Item> {
+    let items = sets.into_iter().flat_map(|set| match &set.raw {
+        Raw::Item(items) => items.as_slice(),
+        Raw::User(_) => &[],
+    });
+    items.cloned().collect()
 }
 
 impl Raw {
@@ -147,8 +169,9 @@ fn check(
     set: &Set,
     user: &UserEncoder,
     item: &ItemEncoder,
+    vectors: Option<&dyn ItemVectors>,
 ) -> Result<(), Error> {
-    compare::inputs(artifact, at, set)?;
+    compare::inputs(artifact, at, set, vectors)?;
     let rows = set.raw.len();
     for bucket in BUCKETS {
         let count = if bucket == LARGEST {
@@ -158,7 +181,7 @@ fn check(
         };
         match &set.raw {
             Raw::User(users) => {
-                let found = user.encode(&compare::cycle(users, count))?;
+                let found = user.encode_with(&compare::cycle(users, count), vectors)?;
                 compare::rows(at, bucket, rows, &found.values, &set.vectors)?;
                 compare::rows(at, bucket, rows, &found.weights, &set.weights)?;
             }

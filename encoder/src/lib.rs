@@ -12,6 +12,7 @@ pub mod artifact;
 pub mod embedding;
 pub mod error;
 pub mod features;
+pub mod gather;
 pub mod golden;
 pub mod messages;
 pub mod sample;

@@ -2,7 +2,7 @@
 //!
 //! An item's vector is its row of a table; a user's is the sum of the rows of the history, plus [`BIAS`] in the first
 //! place. If it [`Reads::Ages`], the age of each event of the history, in hours, is added to every place too. The towers
-//! are true ONNX graphs, so ONNX Runtime runs them.
+//! are true ONNX graphs, so ONNX Runtime runs them, and the user tower needs no table if it [`Reads::Vectors`].
 
 use std::{fs, path::Path};
 
@@ -35,6 +35,8 @@ pub enum Reads {
     Ids,
     /// The item's id, and how long before the request the event was.
     Ages,
+    /// The item's vector in the generation, so that the user tower has no table.
+    Vectors,
 }
 
 /// What the artifact is like.
@@ -156,10 +158,16 @@ impl Sample {
     fn signature(&self) -> serde_json::Value {
         let vocabulary =
             json!({"vocabulary": {"file": "vocabulary/item.id.txt", "unknown": 1, "padding": 0}});
-        let mut inputs = vec![json!({
-            "name": "history", "dtype": "i64", "shape": [null, self.history], "source": "history.item",
-            "encoding": vocabulary,
-        })];
+        let mut inputs = vec![match self.reads {
+            Reads::Ids | Reads::Ages => json!({
+                "name": "history", "dtype": "i64", "shape": [null, self.history], "source": "history.item",
+                "encoding": vocabulary,
+            }),
+            Reads::Vectors => json!({
+                "name": "history", "dtype": "f32", "shape": [null, self.history, self.dim], "source": "history.item",
+                "encoding": "item_vector",
+            }),
+        }];
         if self.reads == Reads::Ages {
             inputs.push(json!({
                 "name": "hours", "dtype": "f32", "shape": [null, self.history], "source": "history.age",
@@ -203,12 +211,19 @@ impl Sample {
     }
 
     fn golden_items(&self) -> Vec<Item> {
-        let ids = self.items.iter().copied().take(3).chain([u64::MAX]);
-        ids.map(|id| Item {
+        let ids: Vec<u64> = match self.reads {
+            // All that the histories may name.
+            Reads::Vectors => self.items.clone(),
+            Reads::Ids | Reads::Ages => {
+                let ids = self.items.iter().copied().take(3);
+                ids.chain([u64::MAX]).collect()
+            }
+        };
+        let item = |id| Item {
             id,
             ..Item::default()
-        })
-        .collect()
+        };
+        ids.into_iter().map(item).collect()
     }
 
     /// Two rows of zeros, then the items'.
@@ -223,20 +238,33 @@ impl Sample {
     fn user_tower(&self) -> ModelProto {
         let mut bias = vec![0.0; self.dim];
         bias[0] = BIAS;
-        let mut input = vec![value("history", DataType::Int64, &[self.history])];
-        let mut nodes = vec![
-            node("Gather", &["table", "history"], "rows"),
-            NodeProto {
-                attribute: vec![AttributeProto {
-                    name: "keepdims".to_owned(),
-                    r#type: AttributeType::Int.into(),
-                    ..AttributeProto::default()
-                }],
-                ..node("ReduceSum", &["rows", "axis"], "sum")
-            },
+        let mut initializer = vec![
+            TensorProto::i64s("axis", &[1], &[1]),
+            TensorProto::f32s("bias", &[self.dim], &bias),
         ];
+        let sum = |rows: &str| NodeProto {
+            attribute: vec![AttributeProto {
+                name: "keepdims".to_owned(),
+                r#type: AttributeType::Int.into(),
+                ..AttributeProto::default()
+            }],
+            ..node("ReduceSum", &[rows, "axis"], "sum")
+        };
+        let (history, mut nodes) = match self.reads {
+            Reads::Ids | Reads::Ages => {
+                initializer.insert(0, self.table());
+                let rows = node("Gather", &["table", "history"], "rows");
+                let ids = value("history", DataType::Int64, &[self.history]);
+                (ids, vec![rows, sum("rows")])
+            }
+            Reads::Vectors => {
+                let vectors = value("history", DataType::Float, &[self.history, self.dim]);
+                (vectors, vec![sum("history")])
+            }
+        };
+        let mut input = vec![history];
         match self.reads {
-            Reads::Ids => nodes.push(node("Add", &["sum", "bias"], "user")),
+            Reads::Ids | Reads::Vectors => nodes.push(node("Add", &["sum", "bias"], "user")),
             Reads::Ages => {
                 input.push(value("hours", DataType::Float, &[self.history]));
                 nodes.push(node("ReduceSum", &["hours", "axis"], "age"));
@@ -247,11 +275,7 @@ impl Sample {
         model(GraphProto {
             name: "user".to_owned(),
             node: nodes,
-            initializer: vec![
-                self.table(),
-                TensorProto::i64s("axis", &[1], &[1]),
-                TensorProto::f32s("bias", &[self.dim], &bias),
-            ],
+            initializer,
             input,
             output: vec![value("user", DataType::Float, &[self.dim])],
             ..GraphProto::default()

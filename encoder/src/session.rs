@@ -16,6 +16,7 @@ use crate::{
         Item, User,
         tensors::{ItemTensors, UserTensors},
     },
+    gather::ItemVectors,
     session::{contract::Contract, pool::Pool},
 };
 
@@ -29,6 +30,7 @@ pub const BUCKETS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 pub struct UserEncoder {
     tensors: UserTensors,
     pool: Pool,
+    reads_item_vectors: bool,
     interests: usize,
     dim: usize,
 }
@@ -51,6 +53,7 @@ impl UserEncoder {
         Ok(Self {
             tensors: artifact.user_tensors(),
             pool: Pool::open(artifact, USER_TOWER, Contract::user(signature), sessions)?,
+            reads_item_vectors: signature.reads_item_vectors(),
             interests: signature.interests,
             dim: signature.dim,
         })
@@ -66,15 +69,37 @@ impl UserEncoder {
     ///
     /// # Errors
     /// [`Error::Run`] if ONNX Runtime fails, [`Error::NonFinite`] if a number of any user is not finite; then no user is
-    /// embedded.
+    /// embedded. [`Error::ItemVectors`] if the model reads item vectors.
     pub fn encode(&self, users: &[User]) -> Result<Interests, Error> {
+        self.encode_with(users, None)
+    }
+
+    /// Embeds users as [`encode`](UserEncoder::encode), with the vectors of items at hand; a model that does not read them
+    /// leaves them alone.
+    ///
+    /// # Errors
+    /// As [`encode`](UserEncoder::encode); [`Error::ItemVectors`] if the model reads item vectors, and there are none or
+    /// they are of another length.
+    pub fn encode_with(
+        &self,
+        users: &[User],
+        vectors: Option<&dyn ItemVectors>,
+    ) -> Result<Interests, Error> {
+        let found = vectors.map(ItemVectors::dim);
+        if self.reads_item_vectors && found != Some(self.dim) {
+            return Err(Error::ItemVectors {
+                found,
+                expected: self.dim,
+            });
+        }
         let mut interests = Interests {
             interests: self.interests,
             dim: self.dim,
             ..Interests::default()
         };
         for chunk in users.chunks(LARGEST) {
-            let batch = self.tensors.batch(chunk, bucket(chunk.len()));
+            let rows = bucket(chunk.len());
+            let batch = self.tensors.batch_with(chunk, rows, vectors);
             let outputs = self.pool.run(&batch.tensors, chunk.len())?;
             interests.values.extend(outputs.vectors);
             interests.weights.extend(outputs.weights);

@@ -5,7 +5,9 @@
 //! - one value, for an id, a feature or `history.length`: shape `[null]` (or `[null, 1]`);
 //! - `m` values, for a feature that may be a list: shape `[null, m]`, **padded ids** (never multi-hot): the first `m`
 //!   values of the list in their order, then the padding id;
-//! - one value an event, for the other `history.*` sources: shape `[null, length]`, padded as [`HistorySpec`] says.
+//! - one value an event, for the other `history.*` sources: shape `[null, length]`, padded as [`HistorySpec`] says;
+//! - the item's vector an event, for `history.item` encoded as `item_vector`: shape `[null, length, dim]`, zeros where
+//!   padding is. Then the items that have a vector are those that the model knows.
 
 mod source;
 mod validate;
@@ -182,6 +184,8 @@ pub enum Encoding {
     Mask,
     /// The number of events, at most the history's length (`history.length`).
     Length,
+    /// The item's vector in the generation (`history.item`), see [`crate::gather`]. Padding: zeros.
+    ItemVector,
 }
 
 /// A hash that any language can compute.
@@ -200,12 +204,22 @@ impl Input {
         let axes = self.shape.iter().skip(1).flatten();
         axes.fold(1, |width, axis| width.saturating_mul(*axis))
     }
+
+    /// Returns whether it takes the vectors of items.
+    pub fn is_item_vector(&self) -> bool {
+        self.encoding == Encoding::ItemVector
+    }
 }
 
 impl Signature {
     /// Returns whether a user's vectors depend on when they are asked for: then none may be kept for later.
     pub fn reads_time(&self) -> bool {
         self.user.input(&Source::HistoryAge).is_some()
+    }
+
+    /// Returns whether the user tower takes the vectors of the history's items: then it embeds nobody without them.
+    pub fn reads_item_vectors(&self) -> bool {
+        self.user.inputs.iter().any(Input::is_item_vector)
     }
 }
 

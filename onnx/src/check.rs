@@ -8,6 +8,7 @@ use encoder::{
     artifact::{self, Artifact},
     error::Error as EncoderError,
     features::{Event, Item, User},
+    gather::{Gathered, ItemVectors},
     golden,
     session::{BUCKETS, ItemEncoder, UserEncoder},
     signature::{Signature, Source},
@@ -19,6 +20,17 @@ use crate::export::error::Error;
 const NORM_TOLERANCE: f32 = 1e-3;
 /// A text that no vocabulary names.
 const UNSEEN: &str = "\u{10ffff}";
+
+/// What is tried.
+struct Towers<'a> {
+    artifact: &'a Artifact,
+    user: UserEncoder,
+    item: ItemEncoder,
+    /// The items that the model knows, ascending.
+    items: Vec<u64>,
+    /// Their vectors, if the user tower reads them.
+    vectors: Option<Gathered>,
+}
 
 /// Returns everything that is wrong with a directory, one line each, saying what and where; none if it can be served.
 pub fn check(dir: &Path) -> Vec<String> {
@@ -68,26 +80,70 @@ fn findings(dir: &Path) -> Vec<String> {
     };
     let golden = artifact.golden_findings(&user, &item);
     let mut findings: Vec<String> = golden.into_iter().flat_map(lines).collect();
-    findings.extend(unseen(&artifact, &user, &item));
-    findings.extend(whole_vocabulary(&artifact, &user, &item));
-    findings.extend(extremes::findings(&artifact, &user, &item));
+    match Towers::new(&artifact, user, item) {
+        Ok(towers) => {
+            findings.extend(unseen(&towers));
+            findings.extend(whole_vocabulary(&towers));
+            findings.extend(extremes::findings(&towers));
+        }
+        Err(cause) => findings.extend(lines(cause)),
+    }
+    findings.dedup();
     findings
 }
 
+impl<'a> Towers<'a> {
+    /// Finds the items that the vocabularies name. A user tower that reads item vectors gets those of these items, and of
+    /// the golden ones, whose content is at hand.
+    fn new(
+        artifact: &'a Artifact,
+        user: UserEncoder,
+        item: ItemEncoder,
+    ) -> Result<Self, EncoderError> {
+        let mut items: Vec<u64> = artifact.vocabularies().items().collect();
+        let vectors = match artifact.signature().reads_item_vectors() {
+            true => {
+                let named = items.iter().map(|id| bare(*id));
+                let mut rows: Vec<Item> = named.collect();
+                rows.extend(golden::item_rows(golden::read(artifact).iter().flatten()));
+                items = rows.iter().map(|item| item.id).collect();
+                Some(Gathered::embed(&rows, &item)?)
+            }
+            false => None,
+        };
+        items.sort_unstable();
+        items.dedup();
+        Ok(Self {
+            artifact,
+            user,
+            item,
+            items,
+            vectors,
+        })
+    }
+
+    /// Embeds users, whatever the tower reads.
+    fn embed_users(&self, users: &[User]) -> Result<Vec<f32>, EncoderError> {
+        let vectors = self
+            .vectors
+            .as_ref()
+            .map(|vectors| vectors as &dyn ItemVectors);
+        Ok(self.user.encode_with(users, vectors)?.values)
+    }
+}
+
 /// Embeds an empty history and values that nobody has seen, at every batch bucket; an unseen item's vector may be zero.
-fn unseen(artifact: &Artifact, user: &UserEncoder, item: &ItemEncoder) -> Vec<String> {
+fn unseen(towers: &Towers<'_>) -> Vec<String> {
     let stranger = User {
         id: UNSEEN.to_owned(),
         features: Default::default(),
         history: vec![event(u64::MAX)],
         time: None,
     };
-    let nobody = Item {
-        id: u64::MAX,
-        ..Item::default()
-    };
-    let embedded = |row: &User, bucket: usize| match user.encode(&vec![row.clone(); bucket]) {
-        Ok(found) => unusable(artifact.signature(), "user", &found.values),
+    let nobody = bare(u64::MAX);
+    let embedded = |row: &User, bucket: usize| match towers.embed_users(&vec![row.clone(); bucket])
+    {
+        Ok(found) => unusable(towers.artifact.signature(), "user", &found),
         Err(cause) => Some(cause.to_string()),
     };
     let first = |what: &str, problem: &dyn Fn(usize) -> Option<String>| {
@@ -101,7 +157,7 @@ fn unseen(artifact: &Artifact, user: &UserEncoder, item: &ItemEncoder) -> Vec<St
         }),
         first("unseen values", &|bucket| embedded(&stranger, bucket)),
         first("an unseen item", &|bucket| {
-            let embedded = item.encode(&vec![nobody.clone(); bucket]);
+            let embedded = towers.item.encode(&vec![nobody.clone(); bucket]);
             embedded.err().map(|cause| cause.to_string())
         }),
     ];
@@ -109,19 +165,13 @@ fn unseen(artifact: &Artifact, user: &UserEncoder, item: &ItemEncoder) -> Vec<St
 }
 
 /// Embeds every item that the vocabularies name, alone and as a history: a table shorter than its vocabulary shows here.
-fn whole_vocabulary(artifact: &Artifact, user: &UserEncoder, item: &ItemEncoder) -> Vec<String> {
-    let signature = artifact.signature();
-    let items = known_items(artifact);
+fn whole_vocabulary(towers: &Towers<'_>) -> Vec<String> {
+    let signature = towers.artifact.signature();
+    let items = &towers.items;
     let mut findings = Vec::new();
     if signature.item.input(&Source::ItemId).is_some() {
-        let rows: Vec<Item> = items
-            .iter()
-            .map(|id| Item {
-                id: *id,
-                ..Item::default()
-            })
-            .collect();
-        let problem = match item.encode(&rows) {
+        let rows: Vec<Item> = items.iter().map(|id| bare(*id)).collect();
+        let problem = match towers.item.encode(&rows) {
             Ok(found) => unusable(signature, "item", &found.values),
             Err(cause) => Some(cause.to_string()),
         };
@@ -135,8 +185,8 @@ fn whole_vocabulary(artifact: &Artifact, user: &UserEncoder, item: &ItemEncoder)
             ..User::default()
         })
         .collect();
-    let problem = match user.encode(&histories) {
-        Ok(found) => unusable(signature, "user", &found.values),
+    let problem = match towers.embed_users(&histories) {
+        Ok(found) => unusable(signature, "user", &found),
         Err(cause) => Some(cause.to_string()),
     };
     let place = format!("histories of all {} items of the vocabulary", items.len());
@@ -144,12 +194,12 @@ fn whole_vocabulary(artifact: &Artifact, user: &UserEncoder, item: &ItemEncoder)
     findings
 }
 
-/// Returns the items that the vocabularies name, ascending.
-fn known_items(artifact: &Artifact) -> Vec<u64> {
-    let mut items: Vec<u64> = artifact.vocabularies().items().collect();
-    items.sort_unstable();
-    items.dedup();
-    items
+/// An item without content.
+fn bare(id: u64) -> Item {
+    Item {
+        id,
+        ..Item::default()
+    }
 }
 
 /// Looks for the first vector that compares with nothing, or whose length is not 1 if it should be.

@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use encoder::{
     artifact::Artifact,
     messages::{ModelProto, TensorProto},
-    sample::Sample,
+    sample::{Reads, Sample},
 };
 use generation::store::Store;
 use onnx::{adopt, check};
@@ -42,6 +42,29 @@ async fn a_strangers_directory_is_adopted_and_stays_as_it_was() {
     assert_eq!(artifact.space(), space);
     assert_eq!(artifact.producer(), "stranger 1.0");
     assert!(!dir.path().join("artifact.json").exists());
+}
+
+#[tokio::test]
+async fn a_tower_that_reads_item_vectors_is_adopted_and_judged_by_its_own_item_tower() {
+    let dir = tempfile::tempdir().unwrap();
+    let sample = Sample {
+        reads: Reads::Vectors,
+        ..Sample::default()
+    };
+    sample.write(dir.path()).unwrap();
+    fs::remove_file(dir.path().join("artifact.json")).unwrap();
+    let (_, artifact) = adopt_into_new_store(dir.path()).await.unwrap();
+    assert!(artifact.signature().reads_item_vectors());
+
+    let path = dir.path().join("item_tower.onnx");
+    let mut model = ModelProto::decode(fs::read(&path).unwrap().as_slice()).unwrap();
+    let table = &mut model.graph.as_mut().unwrap().initializer[0];
+    *table = TensorProto::f32s("table", &[22, 8], &[0.5; 22 * 8]);
+    fs::write(&path, model.encode_to_vec()).unwrap();
+    let refusal = adopt_into_new_store(dir.path()).await.unwrap_err();
+    for set in ["golden/test_data_set_0", "golden/test_data_set_1"] {
+        assert!(refusal.contains(set), "{set}: {refusal}");
+    }
 }
 
 #[test]

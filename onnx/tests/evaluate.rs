@@ -139,6 +139,24 @@ fn a_model_that_reads_ages_is_told_the_time_of_the_event_held_back() {
 }
 
 #[test]
+fn a_model_that_reads_item_vectors_gets_those_of_its_own_item_tower() {
+    let dir = tempfile::tempdir().unwrap();
+    let sample = Sample {
+        items: (2..=20).collect(),
+        reads: Reads::Vectors,
+        ..Sample::default()
+    };
+    sample.write(dir.path()).unwrap();
+    let dataset = dataset(1);
+    let evaluation = evaluate::evaluate(dir.path(), &dataset, &Options::default()).unwrap();
+    for set in [ItemSet::S, ItemSet::R] {
+        let row = evaluation.row("artifact", set, true).unwrap();
+        let expected = hit_rate(&sample, &dataset, set);
+        assert!((row.figures.hr_10 - expected).abs() < 1e-9, "{row:?}");
+    }
+}
+
+#[test]
 fn an_item_that_the_model_does_not_know_is_a_miss() {
     let dir = tempfile::tempdir().unwrap();
     let sample = Sample {

@@ -56,6 +56,21 @@ pub(crate) enum Error {
         /// The manifest's dimension.
         expected: usize,
     },
+    /// The rows of a shard are not those of the manifest.
+    #[error(
+        "generation {generation}, shard {shard} has {} rows of dimension {}, expected {} of {}",
+        .found.0, .found.1, .expected.0, .expected.1
+    )]
+    Rows {
+        /// The generation.
+        generation: String,
+        /// The shard.
+        shard: u32,
+        /// How many rows there are, and their dimension.
+        found: (u64, usize),
+        /// What the manifest says.
+        expected: (u64, usize),
+    },
     /// A bounded queue is full.
     #[error("the queue of {limit} {what} is full")]
     QueueFull {
@@ -104,6 +119,7 @@ impl From<Error> for Status {
                 status::unavailable(status::STORE_FAILED, "the history store failed")
             }
             Error::Dimension { .. }
+            | Error::Rows { .. }
             | Error::Embedding
             | Error::Artifact(_)
             | Error::Store(_)

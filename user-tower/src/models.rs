@@ -8,7 +8,7 @@ use std::{
 };
 
 use generation::{
-    open,
+    open::{self, Generation},
     store::{Current, Store},
 };
 use service::blocking::Blocking;
@@ -18,12 +18,14 @@ use crate::{
     config::{BatcherConfig, Config},
     error::Error,
     models::{
-        model::{Held, Model},
+        model::{Held, Loaded, Model},
+        rows::ItemRows,
         snapshot::Snapshot,
     },
 };
 
 pub(crate) mod model;
+mod rows;
 pub(crate) mod snapshot;
 
 /// How long a generation that could not be loaded is left alone, at first and at most.
@@ -111,7 +113,11 @@ impl Models {
     async fn load(&self, id: &str, memory: &mut Memory) {
         match self.open(id).await {
             Ok(held) => {
-                info!(generation = id, space = held.model.space, "model held");
+                info!(
+                    generation = id,
+                    space = held.model.artifact.space,
+                    "model held"
+                );
                 memory.failed.remove(id);
                 self.change(|snapshot| snapshot.add(held));
             }
@@ -123,33 +129,48 @@ impl Models {
     }
 
     async fn open(&self, id: &str) -> Result<Held, Error> {
-        let manifest = open::open(&self.store, id).await?.manifest;
-        let model = match self.snapshot().model_of(&manifest.space) {
-            Some(model) => model,
-            None => self.load_model(&manifest.space).await?,
+        let generation = open::open(&self.store, id).await?;
+        let manifest = generation.manifest.clone();
+        let held = self.snapshot().model_of(&manifest.space);
+        let artifact = match &held {
+            Some(model) => model.artifact.clone(),
+            None => self.load_artifact(&manifest.space).await?,
         };
-        if model.dim != manifest.dim {
+        if artifact.dim != manifest.dim {
             return Err(Error::Dimension {
                 generation: manifest.id,
-                found: model.dim,
+                found: artifact.dim,
                 expected: manifest.dim,
             });
         }
+        let model = match held {
+            Some(model) if !artifact.reads_rows => model,
+            _ => self.start(artifact, generation).await?,
+        };
         Ok(Held { manifest, model })
     }
 
     /// Loads an artifact beside those that serve.
-    async fn load_model(&self, space: &str) -> Result<Arc<Model>, Error> {
+    async fn load_artifact(&self, space: &str) -> Result<Loaded, Error> {
         let dir = self.store.artifact_dir(space)?;
         let sessions = self.sessions;
         // A thread of its own: loading must not wait for inferences, nor they for it.
-        let loading = Blocking::new(1);
-        let (parts, encode) = loading.run(move || model::load(&dir, sessions)).await??;
-        Ok(Arc::new(parts.start(
-            encode,
-            &self.batcher,
-            self.pool.clone(),
-        )))
+        Blocking::new(1)
+            .run(move || model::load(&dir, sessions))
+            .await?
+    }
+
+    /// Gives a model its queue, and the rows of `generation` if it reads them.
+    async fn start(&self, artifact: Loaded, generation: Generation) -> Result<Arc<Model>, Error> {
+        let rows = match artifact.reads_rows {
+            true => {
+                let opening = Blocking::new(1);
+                Some(opening.run(move || ItemRows::open(&generation)).await??)
+            }
+            false => None,
+        };
+        let pool = self.pool.clone();
+        Ok(Arc::new(artifact.start(rows, &self.batcher, pool)))
     }
 
     /// Lets go of generations unnamed for `linger`, but never of the one that answers.

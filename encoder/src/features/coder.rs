@@ -93,7 +93,7 @@ impl Coder {
                 buckets: *buckets,
                 offset: *offset,
             },
-            Encoding::Mask | Encoding::Length => Self::Present,
+            Encoding::Mask | Encoding::Length | Encoding::ItemVector => Self::Present,
         }
     }
 

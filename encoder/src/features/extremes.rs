@@ -38,7 +38,7 @@ pub fn extremes(input: &Input, vocabularies: &Vocabularies) -> Vec<Value> {
                 .into_iter()
                 .collect()
         }
-        Encoding::Numeric { .. } | Encoding::Mask => Vec::new(),
+        Encoding::Numeric { .. } | Encoding::Mask | Encoding::ItemVector => Vec::new(),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
         coder::{Coder, Raw},
         history::{self, Kept},
     },
+    gather::ItemVectors,
     signature::{Dtype, HistorySpec, Input, Order, Side, Signature, Source, Tower},
     vocabulary::{Key, Vocabularies},
 };
@@ -62,6 +63,7 @@ pub struct UserBatch {
 struct Column {
     source: Source,
     coder: Coder,
+    is_item_vector: bool,
     dtype: Dtype,
     row: Vec<usize>,
 }
@@ -72,6 +74,7 @@ struct Row<'a> {
     features: &'a Features,
     history: Vec<Kept<'a>>,
     time: Option<i64>,
+    vectors: Option<&'a dyn ItemVectors>,
 }
 
 impl UserTensors {
@@ -87,13 +90,27 @@ impl UserTensors {
     }
 
     /// Makes the tensors of `rows` rows: the users, then unknown users without a history.
+    ///
+    /// A model that reads item vectors knows no item then.
     pub fn batch(&self, users: &[User], rows: usize) -> UserBatch {
+        self.batch_with(users, rows, None)
+    }
+
+    /// Makes the tensors of `rows` rows as [`batch`](UserTensors::batch), with the vectors of items at hand.
+    ///
+    /// The vectors must be as long as the signature's `dim`.
+    pub fn batch_with(
+        &self,
+        users: &[User],
+        rows: usize,
+        vectors: Option<&dyn ItemVectors>,
+    ) -> UserBatch {
         let nobody = User::default();
         let padding = rows.saturating_sub(users.len());
         let made: Vec<Row<'_>> = users
             .iter()
             .chain(std::iter::repeat_n(&nobody, padding))
-            .map(|user| self.row(user))
+            .map(|user| self.row(user, vectors))
             .collect();
         UserBatch {
             tensors: self
@@ -108,15 +125,21 @@ impl UserTensors {
         }
     }
 
-    /// Returns whether the model can tell the event's item from one it has never seen.
-    pub fn knows(&self, event: &Event) -> bool {
-        self.columns
-            .iter()
-            .filter(|column| column.source == Source::HistoryItem)
-            .all(|column| column.coder.knows(Raw::Is(Key::Item(event.item))))
+    /// Returns whether the model can tell the event's item from one it has never seen: by its vector if the model reads
+    /// vectors, else by all of its vocabularies of items.
+    fn knows(&self, event: &Event, vectors: Option<&dyn ItemVectors>) -> bool {
+        let has_vector = || vectors.is_some_and(|vectors| vectors.vector(event.item).is_some());
+        let items = || {
+            let of_items = |column: &&Column| column.source == Source::HistoryItem;
+            self.columns.iter().filter(of_items)
+        };
+        if items().any(|column| column.is_item_vector) {
+            return has_vector();
+        }
+        items().all(|column| column.coder.knows(Raw::Is(Key::Item(event.item))))
     }
 
-    fn row<'a>(&self, user: &'a User) -> Row<'a> {
+    fn row<'a>(&self, user: &'a User, vectors: Option<&'a dyn ItemVectors>) -> Row<'a> {
         Row {
             id: match user.id.as_str() {
                 "" => Raw::Missing,
@@ -124,9 +147,10 @@ impl UserTensors {
             },
             features: &user.features,
             history: history::keep(&user.history, self.history.length, |event| {
-                self.knows(event)
+                self.knows(event, vectors)
             }),
             time: user.time,
+            vectors,
         }
     }
 }
@@ -155,6 +179,7 @@ impl ItemTensors {
                 features,
                 history: Vec::new(),
                 time: None,
+                vectors: None,
             })
             .collect();
         let no_history = HistorySpec {
@@ -182,6 +207,7 @@ impl Column {
         Self {
             source: input.source.clone(),
             coder: Coder::new(input, vocabularies),
+            is_item_vector: input.is_item_vector(),
             dtype: input.dtype,
             row: input.shape.iter().skip(1).flatten().copied().collect(),
         }
@@ -233,23 +259,31 @@ impl Column {
     }
 
     fn fill_history(&self, row: &Row<'_>, spec: HistorySpec, data: &mut Data) {
-        let padding = spec.length - row.history.len();
+        let elements = if self.is_item_vector { self.row[1] } else { 1 };
+        let padding = (spec.length - row.history.len()) * elements;
         if spec.side == Side::Left {
             data.repeat(self.coder.padding(), padding);
         }
+        let events = row.history.iter();
         match spec.order {
-            Order::OldestFirst => row
-                .history
-                .iter()
-                .for_each(|kept| data.push(self.event(kept, row.time))),
-            Order::NewestFirst => row
-                .history
-                .iter()
+            Order::OldestFirst => events.for_each(|kept| self.fill_event(row, kept, data)),
+            Order::NewestFirst => events
                 .rev()
-                .for_each(|kept| data.push(self.event(kept, row.time))),
+                .for_each(|kept| self.fill_event(row, kept, data)),
         }
         if spec.side == Side::Right {
             data.repeat(self.coder.padding(), padding);
+        }
+    }
+
+    fn fill_event(&self, row: &Row<'_>, kept: &Kept<'_>, data: &mut Data) {
+        if self.is_item_vector {
+            let vector = row
+                .vectors
+                .and_then(|vectors| vectors.vector(kept.event.item));
+            data.extend(vector.expect("only events whose item has a vector are kept"));
+        } else {
+            data.push(self.event(kept, row.time));
         }
     }
 
@@ -305,6 +339,15 @@ impl Data {
 
     fn push(&mut self, element: f64) {
         self.repeat(element, 1);
+    }
+
+    fn extend(&mut self, elements: &[f32]) {
+        match self {
+            Self::F32(values) => values.extend_from_slice(elements),
+            _ => elements
+                .iter()
+                .for_each(|element| self.push(f64::from(*element))),
+        }
     }
 
     fn repeat(&mut self, element: f64, times: usize) {

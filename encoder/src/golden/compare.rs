@@ -4,6 +4,7 @@ use crate::{
     artifact::Artifact,
     error::Error,
     features::tensors::Tensor,
+    gather::ItemVectors,
     golden::{Raw, Set, TOLERANCE},
 };
 
@@ -37,13 +38,21 @@ pub(super) fn rows(
 }
 
 /// Compares the tensors that the raw rows become with the golden ones, if there are any.
-pub(super) fn inputs(artifact: &Artifact, at: usize, set: &Set) -> Result<(), Error> {
+pub(super) fn inputs(
+    artifact: &Artifact,
+    at: usize,
+    set: &Set,
+    vectors: Option<&dyn ItemVectors>,
+) -> Result<(), Error> {
     if set.inputs.is_empty() {
         return Ok(());
     }
     let (tensors, inputs) = match &set.raw {
         Raw::User(users) => (
-            artifact.user_tensors().batch(users, users.len()).tensors,
+            artifact
+                .user_tensors()
+                .batch_with(users, users.len(), vectors)
+                .tensors,
             &artifact.signature().user.inputs,
         ),
         Raw::Item(items) => (

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     error::Error,
-    signature::{Dtype, Encoding, FORMAT, HistorySpec, Input, Metric, Signature, Source, Tower},
+    signature::{Dtype, Encoding, FORMAT, Input, Metric, Signature, Source, Tower},
 };
 
 const MAX_DIM: usize = 4_096;
@@ -52,8 +52,8 @@ impl Signature {
         if self.metric == Metric::Cosine && !self.normalized {
             problems.push("metric is cosine, so the towers must give normalized rows, but normalized is false".to_owned());
         }
-        tower(&mut problems, "user", &self.user, self.history);
-        tower(&mut problems, "item", &self.item, self.history);
+        tower(&mut problems, "user", &self.user, self);
+        tower(&mut problems, "item", &self.item, self);
         for (name, output) in [
             ("weights", &self.item.output.weights),
             ("attention", &self.item.output.attention),
@@ -76,7 +76,7 @@ fn within(problems: &mut Vec<String>, what: &str, found: usize, most: usize) {
     }
 }
 
-fn tower(problems: &mut Vec<String>, name: &str, tower: &Tower, history: HistorySpec) {
+fn tower(problems: &mut Vec<String>, name: &str, tower: &Tower, signature: &Signature) {
     if tower.inputs.is_empty() {
         problems.push(format!("{name}.inputs is empty"));
     }
@@ -92,14 +92,14 @@ fn tower(problems: &mut Vec<String>, name: &str, tower: &Tower, history: History
                 input.source
             ));
         }
-        for problem in shape(input, history).into_iter().chain(encoding(input)) {
+        for problem in shape(input, signature).into_iter().chain(encoding(input)) {
             problems.push(format!("{place}: {problem}"));
         }
     }
 }
 
 /// Compares the shape with what the source gives a row.
-fn shape(input: &Input, history: HistorySpec) -> Option<String> {
+fn shape(input: &Input, signature: &Signature) -> Option<String> {
     let shown = || {
         format!("{:?}", input.shape)
             .replace("None", "null")
@@ -115,9 +115,20 @@ fn shape(input: &Input, history: HistorySpec) -> Option<String> {
             shown()
         ));
     }
+    let length = signature.history.length;
+    if input.is_item_vector() {
+        let wanted = [None, Some(length), Some(signature.dim)];
+        return (input.shape != wanted).then(|| {
+            format!(
+                "shape {} must be [null, {length}, {}]: a vector of the signature's dim for each event",
+                shown(),
+                signature.dim
+            )
+        });
+    }
     let width = input.width();
     let wanted = match &input.source {
-        source if source.is_per_event() => history.length,
+        source if source.is_per_event() => length,
         Source::User(_) | Source::Item(_) if (1..=MAX_LIST).contains(&width) => width,
         _ => 1,
     };
@@ -152,6 +163,7 @@ fn encoding(input: &Input) -> Option<String> {
             *source == Source::HistoryLength,
             &[Dtype::I64, Dtype::I32, Dtype::F32],
         ),
+        Encoding::ItemVector => ("item_vector", *source == Source::HistoryItem, &[Dtype::F32]),
     };
     if !sources_fit {
         return Some(format!("encoding {name} does not fit source `{source}`"));
@@ -342,6 +354,24 @@ mod tests {
             "/item/inputs/0/shape",
             json!([null, 2000]),
             "holds 2000 values",
+        );
+    }
+
+    #[test]
+    fn item_vectors_are_one_row_of_dim_f32_for_each_event() {
+        let input = |shape: Value, dtype: &str| json!({"name": "h", "dtype": dtype, "shape": shape, "source": "history.item", "encoding": "item_vector"});
+        let place = "/user/inputs/0";
+        assert_eq!(problems_with(place, input(json!([null, 3, 4]), "f32")), "");
+        for shape in [json!([null, 3]), json!([null, 12]), json!([null, 3, 5])] {
+            let words = "must be [null, 3, 4]: a vector of the signature's dim";
+            refused(place, input(shape, "f32"), words);
+        }
+        let wrong = input(json!([null, 3, 4]), "i64");
+        refused(place, wrong, "encoding item_vector gives no I64");
+        refused(
+            "/user/inputs/1/encoding",
+            json!("item_vector"),
+            "shape [null, 3] must be [null, 3, 4]",
         );
     }
 

@@ -1,19 +1,17 @@
 //! Drives the lowest and the highest id of every input: a table shorter than its ids shows here.
 
 use encoder::{
-    artifact::Artifact,
     features::{Event, Features, Item, User, Value, extremes::extremes},
-    session::{ItemEncoder, UserEncoder},
     signature::{Input, Source},
 };
 
-use super::{event, known_items};
+use super::{Towers, event};
 
 /// Embeds one row for either end of every input, and says at which input and raw value that fails.
-pub(super) fn findings(artifact: &Artifact, user: &UserEncoder, item: &ItemEncoder) -> Vec<String> {
-    let signature = artifact.signature();
-    let known = known_items(artifact).first().copied().unwrap_or_default();
-    let ends = |input: &Input| extremes(input, artifact.vocabularies());
+pub(super) fn findings(towers: &Towers<'_>) -> Vec<String> {
+    let signature = towers.artifact.signature();
+    let known = towers.items.first().copied().unwrap_or_default();
+    let ends = |input: &Input| extremes(input, towers.artifact.vocabularies());
     let mut findings = Vec::new();
     for input in &signature.user.inputs {
         for value in ends(input) {
@@ -23,14 +21,17 @@ pub(super) fn findings(artifact: &Artifact, user: &UserEncoder, item: &ItemEncod
                 event(known),
                 signature.history.length,
             );
-            if let Err(cause) = user.encode(&[row]) {
+            if let Err(cause) = towers.embed_users(&[row]) {
                 findings.push(finding(input, &value, &cause.to_string()));
             }
         }
     }
     for input in &signature.item.inputs {
         for value in ends(input) {
-            if let Err(cause) = item.encode(&[item_with(&input.source, &value, known)]) {
+            if let Err(cause) = towers
+                .item
+                .encode(&[item_with(&input.source, &value, known)])
+            {
                 findings.push(finding(input, &value, &cause.to_string()));
             }
         }

@@ -4,7 +4,9 @@ use std::{collections::HashMap, num::NonZero, thread};
 
 use encoder::{
     artifact::Artifact,
-    features::{Event, Item, User},
+    embedding::Embeddings,
+    features::{CatalogItem, Event, Item, User},
+    gather::Gathered,
     session::{self, ItemEncoder, UserEncoder},
 };
 use index::{exact, rows::RowsView};
@@ -30,6 +32,8 @@ pub(crate) struct Vectors<'a> {
     users: UserEncoder,
     items: ItemEncoder,
     threads: usize,
+    /// The vectors of all the dataset's items that the artifact knows, if the user tower reads them: what a generation holds.
+    gathered: Option<Gathered>,
     /// Interests `[K, dim]` of a user before an event, by the index of the event.
     known: HashMap<u32, Vec<f32>>,
 }
@@ -56,6 +60,21 @@ impl<'a> Vectors<'a> {
     ) -> Result<Self, Error> {
         session::init(&session::library()?)?;
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let items = ItemEncoder::open(artifact, threads)?;
+        let gathered = match artifact.signature().reads_item_vectors() {
+            true => {
+                let known = |item: &&CatalogItem| artifact.knows_item(item.id);
+                let all = dataset.items.iter().filter(known).map(Item::from);
+                let all: Vec<Item> = all.collect();
+                let ids: Vec<u64> = all.iter().map(|item| item.id).collect();
+                let rows = Embeddings {
+                    dim: artifact.signature().dim,
+                    values: embed_items(&all, &items, threads)?,
+                };
+                Some(Gathered::new(&ids, rows))
+            }
+            false => None,
+        };
         Ok(Self {
             artifact,
             dataset,
@@ -65,8 +84,9 @@ impl<'a> Vectors<'a> {
                 .map(|user| (user.user, user))
                 .collect(),
             users: UserEncoder::open(artifact, threads)?,
-            items: ItemEncoder::open(artifact, threads)?,
+            items,
             threads,
+            gathered,
             known: HashMap::new(),
         })
     }
@@ -88,8 +108,7 @@ impl<'a> Vectors<'a> {
                 dataset: self.dataset.name.clone(),
             });
         }
-        let encode_items = |items: &[Item]| Ok(self.items.encode(items)?.values);
-        let items = in_batches(&items, self.threads, "items embedded", encode_items)?.concat();
+        let items = embed_items(&items, &self.items, self.threads)?;
         Ok(Scorer {
             dim: self.artifact.signature().dim,
             users: self.embed_users(users)?,
@@ -110,7 +129,8 @@ impl<'a> Vectors<'a> {
             .collect();
         let encode = |users: &[(u32, User)]| {
             let batch: Vec<User> = users.iter().map(|(_, user)| user.clone()).collect();
-            let interests = self.users.encode(&batch)?;
+            let vectors = self.gathered.as_ref().map(|gathered| gathered as _);
+            let interests = self.users.encode_with(&batch, vectors)?;
             Ok((0..batch.len())
                 .map(|user| interests.user(user).to_vec())
                 .collect::<Vec<_>>())
@@ -189,6 +209,12 @@ impl Scorer {
     pub(crate) fn unknown(&self) -> usize {
         self.unknown
     }
+}
+
+/// Embeds items, `[items, dim]`.
+fn embed_items(items: &[Item], tower: &ItemEncoder, threads: usize) -> Result<Vec<f32>, Error> {
+    let encode = |items: &[Item]| Ok(tower.encode(items)?.values);
+    Ok(in_batches(items, threads, "items embedded", encode)?.concat())
 }
 
 /// Applies `encode` to batches, on `threads` threads, and returns the results in order.

@@ -41,7 +41,7 @@ impl UserTowerService for Tower {
         let answers = users.into_iter().zip(embedded);
         Ok(Response::new(EmbedUsersResponse {
             users: answers
-                .map(|(user, embedded)| write::embedding(user, embedded, &model.space))
+                .map(|(user, embedded)| write::embedding(user, embedded, &model.artifact.space))
                 .collect(),
         }))
     }
@@ -54,8 +54,8 @@ impl UserTowerService for Tower {
         let held = snapshot.get(&request.into_inner().generation)?;
         Ok(Response::new(GetUserModelSignatureResponse {
             generation: held.manifest.id.clone(),
-            space: held.model.space.clone(),
-            signature_json: held.model.signature.clone(),
+            space: held.model.artifact.space.clone(),
+            signature_json: held.model.artifact.signature.clone(),
         }))
     }
 

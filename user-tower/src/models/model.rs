@@ -13,43 +13,47 @@ use crate::{
     batcher::{Batcher, Encode},
     config::BatcherConfig,
     error::Error,
+    models::rows::ItemRows,
 };
 
 /// A generation, and the model that embeds its users.
 pub(crate) struct Held {
     /// The generation's manifest.
     pub(crate) manifest: Manifest,
-    /// The model, shared by the generations of one embedding space.
+    /// The model, shared by the generations of one embedding space if it does not read their rows.
     pub(crate) model: Arc<Model>,
 }
 
 /// A user model and its queue.
 pub(crate) struct Model {
+    /// What was loaded.
+    pub(crate) artifact: Loaded,
+    /// Where users wait for it.
+    pub(crate) batcher: Batcher,
+}
+
+/// A user model without a queue.
+#[derive(Clone)]
+pub(crate) struct Loaded {
     /// The embedding space of its vectors.
     pub(crate) space: String,
     /// The artifact's signature, as JSON.
     pub(crate) signature: String,
     /// The length of a vector.
     pub(crate) dim: usize,
-    /// Where users wait for it.
-    pub(crate) batcher: Batcher,
-}
-
-/// What is known of a model before it has a queue.
-pub(crate) struct Parts {
-    space: String,
-    signature: String,
-    dim: usize,
+    /// Whether it takes the history's items as rows of the generation.
+    pub(crate) reads_rows: bool,
+    users: Arc<UserEncoder>,
 }
 
 /// Opens the artifact `dir`: hashes its files, makes `sessions` sessions, and runs its golden
 /// vectors at every batch size, which also warms them. Blocks for seconds.
-pub(crate) fn load(dir: &Path, sessions: usize) -> Result<(Parts, Encode), Error> {
+pub(crate) fn load(dir: &Path, sessions: usize) -> Result<Loaded, Error> {
     let artifact = Artifact::open(dir)?;
     let users = UserEncoder::open(&artifact, sessions)?;
     artifact.check_golden(&users, &ItemEncoder::open(&artifact, 1)?)?;
     let signature = artifact.signature();
-    let parts = Parts {
+    Ok(Loaded {
         space: artifact.space().to_owned(),
         signature: serde_json::to_string(signature).map_err(|cause| {
             encoder::error::Error::Signature {
@@ -57,17 +61,24 @@ pub(crate) fn load(dir: &Path, sessions: usize) -> Result<(Parts, Encode), Error
             }
         })?,
         dim: signature.dim,
-    };
-    Ok((parts, Arc::new(move |batch| users.encode(batch))))
+        reads_rows: signature.reads_item_vectors(),
+        users: Arc::new(users),
+    })
 }
 
-impl Parts {
-    /// Starts the model's queue.
-    pub(crate) fn start(self, encode: Encode, config: &BatcherConfig, pool: Blocking) -> Model {
+impl Loaded {
+    /// Starts the model's queue; `rows` are those of the generation, if the model reads them.
+    pub(crate) fn start(
+        self,
+        rows: Option<ItemRows>,
+        config: &BatcherConfig,
+        pool: Blocking,
+    ) -> Model {
+        let users = Arc::clone(&self.users);
+        let encode: Encode =
+            Arc::new(move |batch| users.encode_with(batch, rows.as_ref().map(|rows| rows as _)));
         Model {
-            space: self.space,
-            signature: self.signature,
-            dim: self.dim,
+            artifact: self,
             batcher: Batcher::start(encode, config, pool),
         }
     }

@@ -55,7 +55,10 @@ impl Snapshot {
 
     /// The model of `space`, if a generation has it already.
     pub(crate) fn model_of(&self, space: &str) -> Option<Arc<Model>> {
-        let held = self.held.iter().find(|held| held.model.space == space);
+        let held = self
+            .held
+            .iter()
+            .find(|held| held.model.artifact.space == space);
         held.map(|held| Arc::clone(&held.model))
     }
 

@@ -1,17 +1,19 @@
 //! A store with a small artifact and a user tower over it, on port 0.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use encoder::sample::Sample;
 use generation::{
     manifest::{Engine, Manifest, Metric, ShardEntry},
+    partition,
     publish::{Draft, Staging},
     rows::Rows,
     store::Store,
 };
 use proto::v1::{
-    EmbedUsersRequest, Event, GetUserRequest, GetUserResponse, ItemRef, RecordEventsRequest,
-    RecordEventsResponse, UserEmbedding, UserQuery, event_service_client::EventServiceClient,
+    EmbedUsersRequest, Event, GetUserRequest, GetUserResponse, ItemRef, ListGenerationsRequest,
+    RecordEventsRequest, RecordEventsResponse, UserEmbedding, UserQuery,
+    event_service_client::EventServiceClient, generation_service_client::GenerationServiceClient,
     item_ref::Name, user_tower_service_client::UserTowerServiceClient,
 };
 use service::{
@@ -83,19 +85,37 @@ impl Site {
     }
 
     pub(crate) async fn publish_as(&self, space: &str, sample: &Sample) -> Manifest {
+        let rows = sample.items.iter().map(|id| (*id, sample.row(*id)));
+        self.publish_rows(space, sample.dim, 1, rows.collect())
+            .await
+    }
+
+    /// Publishes a generation of these rows, in `shards` shards.
+    pub(crate) async fn publish_rows(
+        &self,
+        space: &str,
+        dim: usize,
+        shards: u32,
+        rows: BTreeMap<u64, Vec<f32>>,
+    ) -> Manifest {
         let staging = Staging::create(&self.store()).unwrap();
-        let shard = ShardEntry::named(0, sample.items.len() as u64);
-        let vectors: Vec<f32> = sample.items.iter().flat_map(|id| sample.row(*id)).collect();
         let path = |name: &str| staging.dir().join(name);
-        Rows::write(&path(&shard.rows), sample.dim, &sample.items, &vectors).unwrap();
-        // A user tower reads neither.
-        std::fs::write(path(&shard.graph), "graph").unwrap();
-        std::fs::write(path(&shard.items_file), "items").unwrap();
+        let write = |number: u32| {
+            let of_shard = |id: &u64| partition::shard_of(*id, shards) == number;
+            let ids: Vec<u64> = rows.keys().copied().filter(of_shard).collect();
+            let vectors: Vec<f32> = ids.iter().flat_map(|id| rows[id].clone()).collect();
+            let shard = ShardEntry::named(number, ids.len() as u64);
+            Rows::write(&path(&shard.rows), dim, &ids, &vectors).unwrap();
+            // A user tower reads neither.
+            std::fs::write(path(&shard.graph), "graph").unwrap();
+            std::fs::write(path(&shard.items_file), "items").unwrap();
+            shard
+        };
         let draft = Draft {
             space: space.to_owned(),
-            dim: sample.dim,
+            dim,
             metric: Metric::Dot,
-            shards: vec![shard],
+            shards: (0..shards).map(write).collect(),
             engine: Engine {
                 name: "usearch".to_owned(),
                 version: "2".to_owned(),
@@ -173,6 +193,24 @@ impl Tower {
 
     pub(crate) async fn embed_stored(&mut self, user: &str) -> UserEmbedding {
         self.embed(stored(user)).await.unwrap()
+    }
+
+    /// Waits until all of these generations are held.
+    pub(crate) async fn wait_for(&self, ids: &[&String]) {
+        let mut client = GenerationServiceClient::connect(self.uri.clone())
+            .await
+            .unwrap();
+        let held = async {
+            loop {
+                let list = client.list_generations(ListGenerationsRequest {}).await;
+                let list = list.unwrap().into_inner().generations;
+                if ids.iter().all(|id| list.iter().any(|held| held.id == **id)) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, held).await.unwrap();
     }
 
     pub(crate) async fn stop(self) {

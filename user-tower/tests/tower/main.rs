@@ -6,3 +6,4 @@ mod events;
 mod house;
 mod import;
 mod process;
+mod rows;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::features::Value;
+use crate::{embedding::Embeddings, features::Value, gather::Gathered, signature::Encoding};
 
 /// Items 10, 11, 12 have ids 2, 3, 4; genders F, M have 2, 3; genres a, b, c have 2, 3, 4. The history holds 3 events.
 fn signature(side: &str, order: &str) -> Signature {
@@ -164,6 +164,46 @@ fn an_age_is_the_time_from_an_event_to_the_request() {
         ages(None, "right"),
         [[1.0, 1.0, 0.0], [-1.0, -1.0, 0.0]],
         "nobody knows when the request is"
+    );
+}
+
+#[test]
+fn the_vectors_of_a_history_are_padded_and_ordered_as_its_ids() {
+    let rows = |side: &str, order: &str| {
+        let mut signature = signature(side, order);
+        signature.dim = 2;
+        let input = &mut signature.user.inputs[0];
+        input.dtype = Dtype::F32;
+        input.shape = vec![None, Some(3), Some(2)];
+        input.encoding = Encoding::ItemVector;
+        assert_eq!(signature.problems(), [""; 0]);
+        let vectors = Embeddings {
+            dim: 2,
+            values: vec![0.5, 1.0, 2.0, 4.0],
+        };
+        // Item 99 is in no vocabulary, items 11 and 12 are not in the generation.
+        let vectors = Gathered::new(&[10, 99], vectors);
+        let batch = UserTensors::new(&signature, &vocabularies(&signature)).batch_with(
+            &[known_unknown_known()],
+            2,
+            Some(&vectors),
+        );
+        assert_eq!(batch.tensors[0].shape, [2, 3, 2]);
+        assert_eq!(numbers(&batch.tensors[4]), [2.0, 0.0]);
+        assert_eq!(batch.cold, [false]);
+        numbers(&batch.tensors[0])
+    };
+    let (first, second, nobody) = ([0.5, 1.0], [2.0, 4.0], [0.0; 6]);
+    let padding = [0.0; 2];
+    let left = [padding, first, second].concat();
+    assert_eq!(
+        rows("left", "oldest_first"),
+        [left, nobody.to_vec()].concat()
+    );
+    let right = [second, first, padding].concat();
+    assert_eq!(
+        rows("right", "newest_first"),
+        [right, nobody.to_vec()].concat()
     );
 }
 
