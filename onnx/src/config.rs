@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::dataset::split::ItemSet;
+
 /// Trains the two towers, exports them as ONNX, evaluates them.
 #[derive(Debug, Parser)]
 #[command(name = "onnx", version)]
@@ -66,6 +68,26 @@ pub enum Data {
     Ml1m(Source),
     /// Reads tables that a `dataset.toml` describes.
     Import(Source),
+    /// Writes the training samples as Parquet, and the vocabularies, for training elsewhere.
+    Export {
+        /// The prepared dataset.
+        dir: PathBuf,
+        /// The export's directory.
+        #[arg(long)]
+        out: PathBuf,
+        /// The items: with at least 5 events (s), or with any (r).
+        #[arg(long, default_value = "s")]
+        items: ItemSet,
+        /// Events of a history at most.
+        #[arg(long, default_value_t = 50)]
+        history: usize,
+        /// Negatives a training sample.
+        #[arg(long, default_value_t = 10)]
+        negatives: usize,
+        /// Equal seeds draw equal negatives.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Downloads a raw dataset, and shows its licence.
     Fetch {
         /// Which.

@@ -1,10 +1,12 @@
 //! A dataset in memory: users, items and events, the same whatever they were read from.
 //!
 //! [`movielens`], [`import`] and [`generator`] make one; [`files`] keeps it as the prepared directory that training,
-//! evaluation, `index-builder` and the import of events read; [`split`] cuts it into training, validation and test.
+//! evaluation, `index-builder` and the import of events read; [`split`] cuts it into training, validation and test;
+//! [`export`] writes it for people who train elsewhere.
 
 pub mod bad_lines;
 pub mod error;
+pub mod export;
 pub mod fetch;
 pub mod files;
 pub mod generator;

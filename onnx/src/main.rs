@@ -12,7 +12,7 @@ use onnx::{
     bench::{models, serving::Effort},
     check,
     config::{Adopt, Bench, Cli, Command, Data, Evaluate, Export, Train},
-    dataset::{Dataset, fetch, generator, import, movielens},
+    dataset::{self, Dataset, fetch, generator, import, movielens},
     evaluate::{self, Evaluation},
     export,
     model::recipe::{Overrides, Recipe},
@@ -74,6 +74,24 @@ fn prepare(data: Data) -> anyhow::Result<()> {
                 bad_lines: source.bad_lines,
             };
             (import::read(&source.dir, &options)?, source.out)
+        }
+        Data::Export {
+            dir,
+            out,
+            items,
+            history,
+            negatives,
+            seed,
+        } => {
+            let options = dataset::export::Options {
+                items,
+                history,
+                negatives,
+                seed,
+            };
+            let exported = dataset::export::export(&Dataset::read(&dir)?, &out, &options)?;
+            line(format!("{exported} in {}", out.display()));
+            return Ok(());
         }
         Data::Fetch { what: _, out } => {
             line(fetch::fetch(&out, &fetch::Options::default())?);

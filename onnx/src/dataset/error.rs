@@ -56,6 +56,14 @@ pub enum Error {
         /// Hash in `dataset.json`.
         expected: String,
     },
+    /// A value cannot stand on a line of a vocabulary.
+    #[error("{}: {value:?} breaks the line, or reads as a reserved one", path.display())]
+    Unwritable {
+        /// The vocabulary.
+        path: PathBuf,
+        /// The value.
+        value: String,
+    },
     /// Nothing is left to learn from.
     #[error("{}: no {what} could be read", path.display())]
     Empty {

@@ -105,15 +105,9 @@ impl Dataset {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io(&summary)(e)),
             _ => {}
         }
-        for (name, write) in PARTS {
-            let path = dir.join(name);
-            let write_file = || {
-                let mut file = BufWriter::with_capacity(1 << 20, File::create(&path)?);
-                write(self, &mut file)?;
-                file.flush()
-            };
-            write_file().map_err(Error::io(&path))?;
-        }
+        PARTS
+            .iter()
+            .try_for_each(|part| write_part(self, dir, part))?;
         let text = serde_json::to_string_pretty(&self.summary()).map_err(io::Error::from);
         text.and_then(|text| fs::write(&summary, text + "\n"))
             .map_err(Error::io(&summary))
@@ -130,6 +124,27 @@ impl Dataset {
             bad_lines: self.bad_lines.clone(),
         }
     }
+}
+
+/// Writes users and items alone, as [`Dataset::write`] does.
+pub(crate) fn write_catalog(dataset: &Dataset, dir: &Path) -> Result<(), Error> {
+    PARTS[..2]
+        .iter()
+        .try_for_each(|part| write_part(dataset, dir, part))
+}
+
+fn write_part(
+    dataset: &Dataset,
+    dir: &Path,
+    (name, write): &(&str, WritePart),
+) -> Result<(), Error> {
+    let path = dir.join(name);
+    let write_file = || {
+        let mut file = BufWriter::with_capacity(1 << 20, File::create(&path)?);
+        write(dataset, &mut file)?;
+        file.flush()
+    };
+    write_file().map_err(Error::io(&path))
 }
 
 /// Returns the hash that [`Dataset::write`] would give the content.

@@ -3,7 +3,9 @@
 use crate::dataset::Dataset;
 
 /// Which items take part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize,
+)]
 pub enum ItemSet {
     /// Items with at least 5 events: the headline, and the set of most published figures.
     S,
