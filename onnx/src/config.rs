@@ -212,6 +212,15 @@ pub struct Evaluate {
     /// Prints one JSON object instead of tables.
     #[arg(long)]
     pub json: bool,
+    /// Also by history length, age, popularity and genre of the item, cold users and items.
+    #[arg(long)]
+    pub slices: bool,
+    /// Writes what every user is recommended over an ANN index into this CSV file.
+    #[arg(long, value_name = "FILE")]
+    pub top_n: Option<PathBuf>,
+    /// How many items `--top-n` recommends.
+    #[arg(long, default_value_t = 50, requires = "top_n", value_parser = clap::value_parser!(u16).range(1..))]
+    pub k: u16,
 }
 
 /// An adoption.

@@ -7,6 +7,8 @@ mod ann;
 mod answers;
 mod ranks;
 mod report;
+pub mod slices;
+pub mod top_n;
 pub(crate) mod vectors;
 
 use std::path::Path;
@@ -26,7 +28,12 @@ use crate::{
         Dataset,
         split::{ItemSet, Sequence, Split},
     },
-    evaluate::vectors::{Scorer, Vectors},
+    evaluate::{
+        ann::Search,
+        slices::Slice,
+        top_n::TopN,
+        vectors::{Scorer, Vectors},
+    },
     metrics::{self, Case, Figures, Rankings},
 };
 
@@ -37,6 +44,10 @@ pub struct Options {
     pub sets: Vec<ItemSet>,
     /// Whether to build an ANN index over the items of the first set and compare.
     pub ann: bool,
+    /// Whether to slice the artifact's figures on the first set, seen items excluded.
+    pub slices: bool,
+    /// How many items of the first set to recommend to every user over an ANN index, if any.
+    pub top_n: Option<usize>,
 }
 
 impl Default for Options {
@@ -44,6 +55,8 @@ impl Default for Options {
         Self {
             sets: vec![ItemSet::S, ItemSet::R],
             ann: true,
+            slices: false,
+            top_n: None,
         }
     }
 }
@@ -108,6 +121,10 @@ pub struct Evaluation {
     pub rows: Vec<Row>,
     /// ANN search beside exact search, on the first item set with seen items excluded.
     pub ann: Option<Ann>,
+    /// The artifact's figures by groups of users, on the first item set with seen items excluded; none unless asked for.
+    pub slices: Vec<Slice>,
+    /// What every user is recommended over an ANN index; nothing unless asked for.
+    pub top_n: Option<TopN>,
 }
 
 /// One model under one protocol.
@@ -146,7 +163,7 @@ pub fn evaluate(dir: &Path, dataset: &Dataset, options: &Options) -> Result<Eval
     let everything = Split::new(dataset, ItemSet::R);
     let mut vectors = Vectors::open(&artifact, dataset, &everything)?;
     let mut rows = Vec::new();
-    let mut ann = None;
+    let (mut ann, mut top_n, mut slices) = (None, None, Vec::new());
     for (index, &set) in options.sets.iter().enumerate() {
         let split = Split::new(dataset, set);
         let users: Vec<&Sequence> = split
@@ -160,9 +177,23 @@ pub fn evaluate(dir: &Path, dataset: &Dataset, options: &Options) -> Result<Eval
         }
         let cases: Vec<Case<'_>> = users.iter().map(|user| test(user)).collect();
         let scorer = vectors.scorer(&split, &users)?;
-        rows.extend(rank(set, &split, &cases, &scorer));
-        if options.ann && index == 0 {
-            ann = Some(ann::compare(&scorer, &cases, metric(&artifact))?);
+        let (ranks, of_set) = rank(set, &split, &cases, &scorer);
+        rows.extend(of_set);
+        if index > 0 {
+            continue;
+        }
+        if options.slices {
+            slices = slices::slices(dataset, &split, &users, &ranks);
+        }
+        if !options.ann && options.top_n.is_none() {
+            continue;
+        }
+        let search = Search::build(&scorer, metric(&artifact))?;
+        if options.ann {
+            ann = Some(ann::compare(&search, &cases)?);
+        }
+        if let Some(k) = options.top_n {
+            top_n = Some(top_n::top_n(dataset, &split, &users, &cases, &search, k)?);
         }
     }
     Ok(Evaluation {
@@ -172,11 +203,18 @@ pub fn evaluate(dir: &Path, dataset: &Dataset, options: &Options) -> Result<Eval
         request_time: artifact.signature().reads_time(),
         rows,
         ann,
+        slices,
+        top_n,
     })
 }
 
-/// Ranks the cases by the artifact and by the baselines.
-fn rank(set: ItemSet, split: &Split, cases: &[Case<'_>], scorer: &Scorer) -> Vec<Row> {
+/// Ranks the cases by the artifact and by the baselines; also returns the artifact's ranks, seen items excluded.
+fn rank(
+    set: ItemSet,
+    split: &Split,
+    cases: &[Case<'_>],
+    scorer: &Scorer,
+) -> (Vec<Option<u32>>, Vec<Row>) {
     let candidates = split.items.len();
     let artifact = |case: usize, scores: &mut [f32]| scorer.score(case, scores);
     let popularity = Popularity::fit(split);
@@ -215,7 +253,9 @@ fn rank(set: ItemSet, split: &Split, cases: &[Case<'_>], scorer: &Scorer) -> Vec
     let rows = [true, false]
         .into_iter()
         .flat_map(|seen_excluded| models.iter().map(move |model| row(seen_excluded, model)));
-    rows.collect()
+    let rows = rows.collect();
+    let [(_, _, artifact), ..] = models;
+    (artifact.seen_excluded.ranks, rows)
 }
 
 /// The metric of the index: vectors of equal length are as near by the cosine as by the dot product.

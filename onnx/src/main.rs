@@ -159,7 +159,15 @@ fn measure(arguments: &Evaluate) -> anyhow::Result<()> {
         _ => anyhow::bail!("name the artifact's directory, or the store and the artifact"),
     };
     let dataset = Dataset::read(&arguments.data)?;
-    let evaluation = evaluate::evaluate(&dir, &dataset, &evaluate::Options::default())?;
+    let options = evaluate::Options {
+        slices: arguments.slices,
+        top_n: arguments.top_n.is_some().then_some(arguments.k.into()),
+        ..evaluate::Options::default()
+    };
+    let evaluation = evaluate::evaluate(&dir, &dataset, &options)?;
+    if let (Some(top_n), Some(file)) = (&evaluation.top_n, &arguments.top_n) {
+        top_n.write(file)?;
+    }
     match arguments.json {
         true => line(evaluation.to_json().to_string()),
         false => line(evaluation.to_string()),

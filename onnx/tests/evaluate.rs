@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
+
 use encoder::{
     artifact::Artifact,
     features::{CatalogItem, Event, User},
@@ -242,5 +244,92 @@ fn the_json_names_the_headline_s_figures() {
         (22 * 8..22 * 8 + 16).contains(&json["parameters"].as_u64().unwrap()),
         "{}",
         json["parameters"]
+    );
+}
+
+#[test]
+fn slices_of_a_kind_share_out_the_users_and_are_told_only_when_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    Sample::default().write(dir.path()).unwrap();
+    let dataset = dataset(1);
+    let options = Options {
+        slices: true,
+        ..Options::default()
+    };
+    let evaluation = evaluate::evaluate(dir.path(), &dataset, &options).unwrap();
+    let total = evaluation
+        .row("artifact", ItemSet::S, true)
+        .unwrap()
+        .figures;
+    let kinds: BTreeSet<&str> = evaluation.slices.iter().map(|slice| slice.kind).collect();
+    assert_eq!(kinds.len(), 6, "{kinds:?}");
+    for kind in kinds {
+        let slices = || evaluation.slices.iter().filter(|slice| slice.kind == kind);
+        let weight: f64 = slices().map(|slice| slice.weight).sum();
+        assert!((weight - total.users as f64).abs() < 1e-9, "{kind}");
+        let hits: f64 = slices().map(|slice| slice.weight * slice.hr_10.mean).sum();
+        assert!((hits / weight - total.hr_10).abs() < 1e-9, "{kind}");
+    }
+    assert!(evaluation.to_json()["slices"].is_array());
+    assert!(evaluation.to_string().contains("by history length"));
+
+    let plain = evaluate::evaluate(dir.path(), &dataset, &Options::default()).unwrap();
+    assert!(plain.to_json().get("slices").is_none());
+    assert!(!plain.to_string().contains("by history length"));
+}
+
+#[test]
+fn the_top_n_file_tells_what_its_summary_says() {
+    let dir = tempfile::tempdir().unwrap();
+    Sample::default().write(dir.path()).unwrap();
+    let dataset = dataset(1);
+    let options = Options {
+        top_n: Some(5),
+        ..Options::default()
+    };
+    let evaluation = evaluate::evaluate(dir.path(), &dataset, &options).unwrap();
+    let top_n = evaluation.top_n.as_ref().unwrap();
+    let file = dir.path().join("top.csv");
+    top_n.write(&file).unwrap();
+
+    let split = Split::new(&dataset, ItemSet::S);
+    let (mut hits, mut users) = (0, 0);
+    for row in csv::Reader::from_path(&file).unwrap().records() {
+        let row = row.unwrap();
+        let sequence = &split.users[row[0].parse::<usize>().unwrap()];
+        let id = |dense: u32| dataset.items[split.items[dense as usize] as usize].id;
+        let (&target, seen) = sequence.items.split_last().unwrap();
+        assert_eq!(row[1], id(target).to_string());
+        assert_eq!(row[2], format!("Item {}", id(target)));
+        let recalled: Vec<(u64, f32)> = row[5]
+            .split(' ')
+            .map(|cell| cell.split_once('=').unwrap())
+            .map(|(item, score)| (item.parse().unwrap(), score.parse().unwrap()))
+            .collect();
+        assert_eq!(recalled.len(), 5);
+        assert!(recalled.is_sorted_by(|a, b| a.1 >= b.1), "{recalled:?}");
+        assert!(
+            seen.iter()
+                .all(|&item| recalled.iter().all(|hit| hit.0 != id(item)))
+        );
+        let place = recalled.iter().position(|hit| hit.0 == id(target));
+        let rank = place.map(|place| (place + 1).to_string());
+        assert_eq!(row[3], rank.unwrap_or_default());
+        hits += usize::from(place.is_some());
+        users += 1;
+    }
+    assert_eq!(users, 30);
+    assert!(hits > 0);
+    assert_eq!(top_n.hit_rate(), hits as f64 / 30.0);
+    assert!(
+        top_n
+            .to_string()
+            .contains(&format!("{hits} of 30 held-out items"))
+    );
+    assert_eq!(evaluation.to_json()["top_n"]["hr"], top_n.hit_rate());
+    // 19 items are few enough for a walk of the graph to meet them all.
+    assert_eq!(
+        (top_n.recall(), top_n.exact_hit_rate()),
+        (1.0, top_n.hit_rate())
     );
 }

@@ -63,6 +63,7 @@ pub fn make(job: &Job, whole: &Dataset, work: &Work, effort: Effort) -> Result<F
     let options = evaluate::Options {
         sets: vec![job.recipe.items],
         ann: true,
+        ..evaluate::Options::default()
     };
     let evaluation = evaluate::evaluate(&artifact, dataset, &options).map_err(Error::row(&id))?;
     let serving = Load::open(&artifact, dataset)

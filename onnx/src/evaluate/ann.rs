@@ -1,7 +1,5 @@
 //! How ANN search over a usearch index differs from exact search.
 
-use std::collections::HashSet;
-
 use index::hnsw::{Hnsw, HnswConfig, Metric};
 use serde::Serialize;
 
@@ -27,38 +25,68 @@ pub struct Ann {
     pub hr_10: f64,
 }
 
-/// Builds an index over the scorer's items and searches it for every case.
-pub(crate) fn compare(scorer: &Scorer, cases: &[Case<'_>], metric: Metric) -> Result<Ann, Error> {
-    let rows = scorer.rows();
-    let config = HnswConfig {
-        metric,
-        ..HnswConfig::default()
-    };
-    let graph = Hnsw::build(rows, &config, &|_| {})?;
-    let bar = progress::bar(cases.len() as u64, "users searched");
-    let mut scores = vec![0.0; rows.len() + scorer.unknown()];
-    let (mut recall, mut hits) = (0.0, 0.0);
-    for (index, case) in cases.iter().enumerate() {
-        scorer.score(index, &mut scores);
+/// A scorer's items in the graph that serves.
+pub(crate) struct Search<'a> {
+    scorer: &'a Scorer,
+    graph: Hnsw,
+}
+
+/// What both searches find for one case, best first, seen items excluded.
+pub(crate) struct Both {
+    /// Exact scores of all candidates; negative infinity for what is not offered.
+    pub(crate) scores: Vec<f32>,
+    /// By exact search.
+    pub(crate) exact: Vec<u32>,
+    /// By ANN search.
+    pub(crate) ann: Vec<u32>,
+}
+
+impl<'a> Search<'a> {
+    /// Builds an index over the scorer's items.
+    pub(crate) fn build(scorer: &'a Scorer, metric: Metric) -> Result<Self, Error> {
+        let config = HnswConfig {
+            metric,
+            ..HnswConfig::default()
+        };
+        let graph = Hnsw::build(scorer.rows(), &config, &|_| {})?;
+        Ok(Self { scorer, graph })
+    }
+
+    /// Searches the `k` best in both ways.
+    pub(crate) fn both(&self, index: usize, case: &Case<'_>, k: usize) -> Result<Both, Error> {
+        let rows = self.scorer.rows();
+        let mut scores = vec![0.0; rows.len() + self.scorer.unknown()];
+        self.scorer.score(index, &mut scores);
         for &item in case.history {
             scores[item as usize] = f32::NEG_INFINITY;
         }
-        let exact = metrics::top(&scores, DEPTH);
-        let seen: HashSet<u32> = case.history.iter().copied().collect();
         let mut reached = vec![f32::NEG_INFINITY; scores.len()];
-        for interest in scorer.interests(index) {
+        for interest in self.scorer.interests(index) {
             // As many more as may have been seen, as serving does.
-            for row in graph.search(interest, DEPTH + seen.len())? {
+            for row in self.graph.search(interest, k + case.history.len())? {
                 let item = rows.ids()[row] as usize;
                 reached[item] = scores[item];
             }
         }
-        let found = metrics::top(&reached, DEPTH);
-        let common = exact.iter().filter(|item| found.contains(item)).count();
+        Ok(Both {
+            exact: metrics::top(&scores, k),
+            ann: metrics::top(&reached, k),
+            scores,
+        })
+    }
+}
+
+/// Compares the searches over all cases.
+pub(crate) fn compare(search: &Search<'_>, cases: &[Case<'_>]) -> Result<Ann, Error> {
+    let bar = progress::bar(cases.len() as u64, "users searched");
+    let (mut recall, mut hits) = (0.0, 0.0);
+    for (index, case) in cases.iter().enumerate() {
+        let Both { exact, ann, .. } = search.both(index, case, DEPTH)?;
+        let common = exact.iter().filter(|item| ann.contains(item)).count();
         recall += common as f64 / exact.len().max(1) as f64;
         if case
             .target
-            .is_some_and(|target| found.iter().take(HIT_DEPTH).any(|&item| item == target))
+            .is_some_and(|target| ann.iter().take(HIT_DEPTH).any(|&item| item == target))
         {
             hits += 1.0;
         }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     dataset::split::ItemSet,
-    evaluate::{Error, Evaluation, Row},
+    evaluate::{Error, Evaluation, Row, slices},
 };
 
 /// No protobuf message is larger than 2 GiB.
@@ -67,6 +67,17 @@ impl Evaluation {
         if let Some(ann) = &self.ann {
             merge(&mut object, json!(ann));
         }
+        if !self.slices.is_empty() {
+            object["slices"] = json!(self.slices);
+        }
+        if let Some(top_n) = &self.top_n {
+            object["top_n"] = json!({
+                "k": top_n.k,
+                "hr": top_n.hit_rate(),
+                "exact_hr": top_n.exact_hit_rate(),
+                "recall": top_n.recall(),
+            });
+        }
         object
     }
 }
@@ -101,13 +112,17 @@ impl fmt::Display for Evaluation {
             }
             write_figures(row, f)?;
         }
-        match &self.ann {
-            None => Ok(()),
-            Some(ann) => writeln!(
+        if let Some(ann) = &self.ann {
+            writeln!(
                 f,
                 "\nANN search instead of exact search: recall@100 {:.4}, HR@10 {:.4}",
                 ann.recall_100, ann.hr_10
-            ),
+            )?;
+        }
+        slices::write(&self.slices, f)?;
+        match &self.top_n {
+            None => Ok(()),
+            Some(top_n) => writeln!(f, "\n{top_n}"),
         }
     }
 }
