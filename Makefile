@@ -51,6 +51,32 @@ bench-models: build ## Trains every tower on MovieLens-1M and writes docs/models
 	$(BIN)/onnx data ml-1m $(or $(TWOTOWER_ML1M),data/ml-1m) --out var/bench/ml-1m
 	$(BIN)/onnx bench models --data var/bench/ml-1m $(BENCH)
 
+.PHONY: bench-cold
+bench-cold: build ## Hides a tenth of MovieLens-1M's items from training, and ranks them by their content alone.
+	$(BIN)/onnx data ml-1m $(or $(TWOTOWER_ML1M),data/ml-1m) --out var/bench/ml-1m
+	$(BIN)/onnx bench cold-start --data var/bench/ml-1m --out var/bench/cold-start --report target/report/models.json
+
+SAMPLED_ITEMS := 10000 100000 1000000
+
+.PHONY: bench-sampled
+bench-sampled: build ## Time and memory of a sampled loss with 10,000, 100,000 and 1,000,000 items.
+	for items in $(SAMPLED_ITEMS); do \
+	  $(BIN)/onnx data generate --users 600 --events 100000 --items $$items --out var/bench/sampled-$$items; \
+	  $(BIN)/onnx bench speed --recipe onnx/towers/youtubednn-sum.toml --data var/bench/sampled-$$items --whole-catalog --shards 1 \
+	    --report target/report/models.json --name sampled_$${items}_items; \
+	done
+
+VENV_TORCH := .venv-torch
+
+.PHONY: bench-torch
+bench-torch: build $(VENV_TORCH)/ready ## Compares training speed with PyTorch's on the CPU; installs it into .venv-torch, a large download.
+	$(BIN)/onnx data generate --users 1200 --events 200000 --out var/bench/torch
+	$(VENV_TORCH)/bin/python examples/bench-torch/bench.py --onnx $(BIN)/onnx --data var/bench/torch
+$(VENV_TORCH)/ready: examples/bench-torch/requirements.txt
+	$(PYTHON) -m venv $(VENV_TORCH)
+	$(VENV_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 .PHONY: lint
 lint: ## Checks format, lints and documentation.
 	$(CARGO) fmt --all --check

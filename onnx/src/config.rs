@@ -160,6 +160,10 @@ pub struct Export {
 pub enum Bench {
     /// Trains and measures every tower of a list, and writes the tables.
     Models(Models),
+    /// Hides a tenth of the items from training, and ranks them among all items by their content alone.
+    ColdStart(ColdStart),
+    /// Trains for one epoch without validation, and prints what it cost as a JSON object.
+    Speed(Speed),
 }
 
 /// The bench of the towers.
@@ -237,6 +241,55 @@ pub struct Adopt {
     /// A prepared dataset to evaluate the artifact on; the report stays with it.
     #[arg(long)]
     pub data: Option<PathBuf>,
+}
+
+/// A cold start.
+#[derive(Debug, Args)]
+pub struct ColdStart {
+    /// The recipe.
+    #[arg(long, default_value = "onnx/towers/content.toml")]
+    pub recipe: PathBuf,
+    /// The prepared dataset.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// The run's directory; a run that is whole is not trained again.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Decides which items are hidden.
+    #[arg(long, default_value_t = 1)]
+    pub hidden_seed: u64,
+    /// Passes over the training data, instead of the recipe's.
+    #[arg(long)]
+    pub epochs: Option<usize>,
+    /// The seed of training, instead of the recipe's.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Merges the figures into this report.
+    #[arg(long)]
+    pub report: Option<PathBuf>,
+}
+
+/// A measurement of speed.
+#[derive(Debug, Args)]
+pub struct Speed {
+    /// The recipe.
+    #[arg(long)]
+    pub recipe: PathBuf,
+    /// The prepared dataset.
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Takes every item of the catalog, events or none, instead of the recipe's set.
+    #[arg(long)]
+    pub whole_catalog: bool,
+    /// Threads, instead of the recipe's.
+    #[arg(long)]
+    pub shards: Option<usize>,
+    /// Merges the figures into this report.
+    #[arg(long, requires = "name")]
+    pub report: Option<PathBuf>,
+    /// What the names of the report's rows begin with.
+    #[arg(long)]
+    pub name: Option<String>,
 }
 
 #[cfg(test)]

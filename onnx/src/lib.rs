@@ -4,6 +4,7 @@ pub mod adopt;
 pub mod baselines;
 pub mod bench;
 pub mod check;
+pub mod cold_start;
 pub mod config;
 pub mod dataset;
 pub mod evaluate;

@@ -9,9 +9,9 @@ use clap::Parser as _;
 use generation::store::Store;
 use onnx::{
     adopt,
-    bench::{models, serving::Effort},
-    check,
-    config::{Adopt, Bench, Cli, Command, Data, Evaluate, Export, Train},
+    bench::{models, report, serving::Effort},
+    check, cold_start,
+    config::{Adopt, Bench, Cli, ColdStart, Command, Data, Evaluate, Export, Speed, Train},
     dataset::{self, Dataset, fetch, generator, import, movielens},
     evaluate::{self, Evaluation},
     export,
@@ -40,6 +40,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Bench(Bench::Models(arguments)) => {
             models::run(&arguments, Effort::default(), &mut |text| line(text))?;
         }
+        Command::Bench(Bench::ColdStart(arguments)) => hide(&arguments)?,
+        Command::Bench(Bench::Speed(arguments)) => time(&arguments)?,
         Command::Check { dir } => return Ok(judge(&dir)),
         Command::Adopt(arguments) => runtime.block_on(take_in(&arguments))?,
     }
@@ -193,6 +195,41 @@ async fn take_in(arguments: &Adopt) -> anyhow::Result<()> {
         adopt::adopt(&arguments.dir, &arguments.producer, &store, data.as_ref()).await?;
     line(format!("space {space}"));
     show(evaluation.as_ref());
+    Ok(())
+}
+
+fn hide(arguments: &ColdStart) -> anyhow::Result<()> {
+    let recipe = Recipe::read(&arguments.recipe)?;
+    let dataset = Dataset::read(&arguments.data)?;
+    let overrides = Overrides {
+        epochs: arguments.epochs,
+        seed: arguments.seed,
+    };
+    let found = cold_start::measure(
+        &recipe,
+        &dataset,
+        &arguments.out,
+        &overrides,
+        arguments.hidden_seed,
+    )?;
+    line(found.to_string());
+    if let Some(report) = &arguments.report {
+        report::merge(report, &found.rows())?;
+    }
+    Ok(())
+}
+
+fn time(arguments: &Speed) -> anyhow::Result<()> {
+    let mut recipe = Recipe::read(&arguments.recipe)?;
+    if let Some(shards) = arguments.shards {
+        recipe.training.shards = shards;
+    }
+    let dataset = Dataset::read(&arguments.data)?;
+    let speed = train::speed::measure(&recipe, &dataset, arguments.whole_catalog)?;
+    line(serde_json::to_string(&speed)?);
+    if let (Some(report), Some(name)) = (&arguments.report, &arguments.name) {
+        report::merge(report, &speed.rows(name))?;
+    }
     Ok(())
 }
 

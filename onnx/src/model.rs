@@ -2,6 +2,7 @@
 
 pub mod attention;
 pub(crate) mod capsules;
+pub(crate) mod cold_items;
 pub mod document;
 pub(crate) mod embed;
 pub mod error;

@@ -10,6 +10,7 @@ pub(crate) mod gradients;
 mod optimizer;
 pub mod report;
 mod schedule;
+pub mod speed;
 mod validation;
 
 use std::path::Path;
@@ -166,7 +167,7 @@ impl Run<'_> {
     ) -> Result<(), Error> {
         let (wall, cpu) = (Instant::now(), cpu::seconds());
         let number = state.progress.epochs.len() + 1;
-        let loss = self.epoch(objective, model, state, pace)?;
+        let (loss, _) = self.epoch(objective, model, state, pace)?;
         let training_cpu_seconds = cpu::since(cpu);
         let validation = held_out.figures(model)?;
         if report::best(&state.progress.epochs)
@@ -197,14 +198,14 @@ impl Run<'_> {
         state.save(self.dir)
     }
 
-    /// Trains one epoch and returns its mean loss.
+    /// Trains one epoch and returns its mean loss, and over how many targets.
     fn epoch<O: Objective>(
         &self,
         objective: &mut O,
         model: &Trained,
         state: &mut Checkpoint,
         pace: &Pace,
-    ) -> Result<f64, Error> {
+    ) -> Result<(f64, usize), Error> {
         let settings = &self.recipe.training;
         let number = state.progress.epochs.len();
         let examples = objective.examples(number);
@@ -237,7 +238,7 @@ impl Run<'_> {
             )?;
             pace.bar.inc(1);
         }
-        Ok(losses / targets as f64)
+        Ok((losses / targets as f64, targets))
     }
 
     /// Whether the last `patience` epochs were all worse than one before them.

@@ -50,10 +50,19 @@ pub struct Sequence {
 impl Split {
     /// Cuts a dataset. The sort by time is stable: another one changes a quarter of MovieLens-1M's test items.
     pub fn new(dataset: &Dataset, set: ItemSet) -> Self {
+        Self::of(dataset, set.least_events())
+    }
+
+    /// Cuts a dataset, with every item of its catalog, events or none.
+    pub(crate) fn whole(dataset: &Dataset) -> Self {
+        Self::of(dataset, 0)
+    }
+
+    fn of(dataset: &Dataset, least_events: u64) -> Self {
         let mut items = Vec::new();
         let mut dense = vec![u32::MAX; dataset.items.len()];
         for (index, item) in (0..).zip(&dataset.items) {
-            if item.popularity >= set.least_events() {
+            if item.popularity >= least_events {
                 dense[index as usize] = items.len() as u32;
                 items.push(index);
             }

@@ -11,6 +11,7 @@ use crate::kernels::tape::Tape;
 use crate::loss::{Objective, Step};
 use crate::model::Parameters;
 use crate::model::attention::{self, Drops, Windows};
+use crate::model::cold_items;
 use crate::model::error::Error;
 use crate::model::history::History;
 use crate::model::recipe::Attention;
@@ -117,10 +118,12 @@ impl Objective for EveryPosition {
     ) -> Result<Tensor> {
         let items = attention::items(tape, parameters, &self.catalog)?;
         let h = attention::users(tape, &self.tower, parameters, &items, &part.windows, drops)?;
+        let rate = self.tower.id_dropout;
+        let ranked = cold_items::ranked(tape, rate, parameters, &self.catalog, &items, drops)?;
         full_softmax(
             tape,
             &h,
-            &items,
+            &ranked,
             RESERVED,
             part.targets.clone(),
             part.watched.clone(),

@@ -62,6 +62,9 @@ pub struct Attention {
     pub dropout: f32,
     /// Share of attention weights dropped in training.
     pub attention_dropout: f32,
+    /// Share of the ranked items whose id is dropped in training, so that content alone makes a vector of use.
+    #[serde(default)]
+    pub id_dropout: f32,
 }
 
 /// How a recipe is trained.
@@ -232,6 +235,7 @@ impl Attention {
         for (key, rate) in [
             ("dropout", self.dropout),
             ("attention_dropout", self.attention_dropout),
+            ("id_dropout", self.id_dropout),
         ] {
             if !(0.0..1.0).contains(&rate) {
                 return Err(Error::Recipe(format!(
@@ -263,6 +267,7 @@ mod tests {
     fn the_recipes_of_the_repository_parse() {
         for text in [
             include_str!("../../towers/default.toml"),
+            include_str!("../../towers/content.toml"),
             include_str!("../../towers/youtubednn-sum.toml"),
         ] {
             let recipe = Recipe::parse(text).unwrap();
