@@ -4,6 +4,7 @@ use crate::{
     bench::{
         finished::Finished,
         found::Found,
+        machine,
         pairs::Paired,
         plan::{Figure, Named},
         report::Row,
@@ -18,7 +19,7 @@ const COMMAND: &str = "make bench-models";
 /// Makes the rows: those with a name of their own first, then every run's.
 pub fn rows(found: &Found) -> Vec<Row> {
     let date = found.kept.iter().map(|(_, finished)| &finished.date).max();
-    let date = date.cloned().unwrap_or_default();
+    let date = date.cloned().unwrap_or_else(machine::today);
     let named = |named: &Named| {
         Some(Row {
             row: named.row.clone(),
