@@ -77,7 +77,9 @@ class Attention(nn.Module):
         for block in self.blocks:
             x = block(x, batch.places, batch.size)
         logits = self.norm(x) @ items.T
-        logits.view(-1).index_fill_(0, batch.watched, float("-inf"))
+        # Outside the graph, which would copy the logits' gradient: it is zero there anyway.
+        with torch.no_grad():
+            logits.view(-1).index_fill_(0, batch.watched, float("-inf"))
         return F.cross_entropy(logits, batch.targets)
 
 
