@@ -232,6 +232,8 @@ pub enum DataType {
     Int64 = 7,
     /// Truth values.
     Bool = 9,
+    /// 64-bit floats.
+    Double = 11,
 }
 
 /// A tensor that is mostly zero.

@@ -61,6 +61,12 @@ impl Graph {
         Edge(name.to_owned())
     }
 
+    /// Adds an input of numbers, `[batch, axes..]`.
+    pub(crate) fn input_numbers(&mut self, name: &str, axes: &[usize]) -> Edge {
+        self.proto.input.push(tensor(name, DataType::Float, axes));
+        Edge(name.to_owned())
+    }
+
     /// Makes `edge` the output `name`, `[batch, axes..]` of f32.
     pub(crate) fn output(&mut self, edge: &Edge, name: &str, axes: &[usize]) {
         let named = node("Identity", &[edge], vec![name.to_owned()], Vec::new());

@@ -35,7 +35,7 @@ impl Training {
     }
 }
 
-/// A user as the servers would know it after the first `events` events.
+/// A user as the servers would know it after the first `events` events, asking at the time of the one after them.
 pub(crate) fn raw(dataset: &Dataset, split: &Split, sequence: &Sequence, events: usize) -> User {
     let record = &dataset.users[sequence.user as usize];
     let event = |at: usize| Event {
@@ -48,7 +48,7 @@ pub(crate) fn raw(dataset: &Dataset, split: &Split, sequence: &Sequence, events:
         id: record.id.clone(),
         features: record.features.clone(),
         history: (0..events).map(event).collect(),
-        time: None,
+        time: sequence.times.get(events).copied(),
     }
 }
 

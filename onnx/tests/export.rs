@@ -26,8 +26,9 @@ fn dataset() -> Dataset {
 
 /// A model with first values, which is as good as a trained one to compare two ways of computing it.
 ///
-/// Only the last bias is not 0, as after any training: with it at 0 an empty history is a zero vector, which no export
-/// may give. First embeddings are so small that a mistake would hide in the tolerance, so they are made larger.
+/// The last bias is not 0, as after any training: with it at 0 an empty history is a zero vector, which no export
+/// may give. First embeddings are so small that a mistake would hide in the tolerance, so they are made larger,
+/// and so are the biases of attention.
 fn model(recipe: &str, dataset: &Dataset) -> Trained {
     let recipe = Recipe::parse(recipe).unwrap();
     let mut trained = Trained::new(&recipe, dataset, &Split::new(dataset, recipe.items)).unwrap();
@@ -45,7 +46,9 @@ fn model(recipe: &str, dataset: &Dataset) -> Trained {
         };
         match name.as_str() {
             "history.factor" => *table = ramp(0.2, 1.5),
-            "self_attention.distance" => *table = ramp(-2.0, 2.0),
+            name if name.ends_with("distance") || name.ends_with("elapsed") => {
+                *table = ramp(-2.0, 2.0)
+            }
             _ if recipe.name == "youtubednn-sum" && name.starts_with(['i', 'u', 'h', 'e']) => {
                 *table = table.affine(5.0, 0.0).unwrap();
             }
@@ -74,8 +77,12 @@ fn users(dataset: &Dataset) -> Vec<User> {
     let user = |(at, record): (u32, &onnx::dataset::UserRecord)| User {
         id: record.id.clone(),
         features: record.features.clone(),
+        time: (at % 3 > 0).then(|| {
+            history(at)
+                .last()
+                .map_or(0, |event| event.time + i64::from(at) * 500)
+        }),
         history: history(at),
-        time: None,
     };
     (0..).zip(&dataset.users).map(user).collect()
 }
@@ -121,6 +128,17 @@ fn check_parity(recipe: &str) {
 #[test]
 fn the_default_tower_is_the_same_in_onnx_runtime() {
     check_parity(DEFAULT);
+}
+
+#[test]
+fn the_time_between_events_and_to_the_request_is_the_same_in_onnx_runtime() {
+    for options in [
+        "time_bias = true",
+        "request_time = true",
+        "time_bias = true\nrequest_time = true",
+    ] {
+        check_parity(&DEFAULT.replacen("[training]", &format!("{options}\n\n[training]"), 1));
+    }
 }
 
 #[test]

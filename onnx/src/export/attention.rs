@@ -4,10 +4,12 @@
 //! features, so that serving looks nothing up. Positions are padded on the left to the full length, so the newest is
 //! always the last. And only the newest position gives the user: the last block asks for it alone, which halves the work.
 
+mod elapsed;
+
 use crate::{
     export::{
         error::Error,
-        signature::{HISTORY_GAP, HISTORY_ITEM, HISTORY_VALUE, USER},
+        signature::{HISTORY_AGE, HISTORY_GAP, HISTORY_ITEM, HISTORY_VALUE, USER},
         weights::{self, affine, norm, number, weight},
     },
     graph::{Edge, Graph, Weight},
@@ -20,34 +22,35 @@ pub(super) const HIDDEN: f32 = -60.0;
 
 /// Builds the user tower.
 pub(super) fn graph(trained: &Trained, tower: &Attention) -> Result<Graph, Error> {
-    let mut tower = Builder {
+    let mut builder = Builder {
         graph: Graph::new("user_tower"),
         trained,
+        tower,
         dim: tower.dim,
         heads: tower.heads,
         length: trained.recipe.history,
-        blocks: tower.blocks,
     };
-    let user = tower.build()?;
-    tower.graph.output(&user, USER, &[tower.dim]);
-    Ok(tower.graph)
+    let user = builder.build()?;
+    builder.graph.output(&user, USER, &[tower.dim]);
+    Ok(builder.graph)
 }
 
 struct Builder<'a> {
     graph: Graph,
     trained: &'a Trained,
+    tower: &'a Attention,
     dim: usize,
     heads: usize,
     length: usize,
-    blocks: usize,
 }
 
 impl Builder<'_> {
     fn build(&mut self) -> Result<Edge, Error> {
         let (mut x, hidden) = self.embed()?;
-        for block in 0..self.blocks {
-            let last = block + 1 == self.blocks;
-            let branch = self.attention(block, &x, &hidden, last)?;
+        let elapsed = self.tower.time_bias.then(|| self.elapsed());
+        for block in 0..self.tower.blocks {
+            let last = block + 1 == self.tower.blocks;
+            let branch = self.attention(block, &x, &hidden, elapsed.as_ref(), last)?;
             if last {
                 x = self.newest(&x);
             }
@@ -55,7 +58,7 @@ impl Builder<'_> {
             let branch = self.feed(block, &x)?;
             x = self.gated(&x, &branch, &format!("block.{block}.feed"))?;
         }
-        if self.blocks == 0 {
+        if self.tower.blocks == 0 {
             x = self.newest(&x);
         }
         norm(&mut self.graph, self.trained, "norm", &x)
@@ -88,7 +91,19 @@ impl Builder<'_> {
             inputs.push(ids);
         }
         let sum = graph.add(&rows[0], &rows[1]);
-        let sum = graph.add(&sum, &rows[2]);
+        let mut sum = graph.add(&sum, &rows[2]);
+        if self.tower.request_time {
+            let table = weight(self.trained, "history.wait")?.scaled(scale);
+            let table = graph.constant("history.wait", &table);
+            let ages = graph.input_ids(HISTORY_AGE, &[self.length]);
+            let both = graph.concat(&[&inputs[2], &ages], 1);
+            let length = self.length as i64;
+            let waits: Vec<i64> = (1..length).chain([2 * length - 1]).collect();
+            let waits = graph.integers(&waits);
+            let waits = graph.pick(&both, &waits, 1);
+            let rows = graph.gather(&table, &waits);
+            sum = graph.add(&sum, &rows);
+        }
         let x = graph.reshape(&sum, &[-1, self.dim as i64]);
 
         let padding = graph.id(0);
@@ -105,6 +120,7 @@ impl Builder<'_> {
         block: usize,
         x: &Edge,
         hidden: &Edge,
+        elapsed: Option<&Edge>,
         newest: bool,
     ) -> Result<Edge, Error> {
         let name = |part: &str| format!("block.{block}.attention.{part}");
@@ -113,10 +129,14 @@ impl Builder<'_> {
         let bias = self
             .graph
             .constant(&name("bias"), &self.bias(block, newest)?);
+        let keys = self.graph.transpose(&keys, &[0, 1, 2, 4, 3]);
+        let scores = self.graph.matmul(&queries, &keys);
+        let mut scores = self.graph.add(&scores, &bias);
+        if let Some(elapsed) = elapsed {
+            let bias = self.elapsed_bias(block, elapsed, newest)?;
+            scores = self.graph.add(&scores, &bias);
+        }
         let graph = &mut self.graph;
-        let keys = graph.transpose(&keys, &[0, 1, 2, 4, 3]);
-        let scores = graph.matmul(&queries, &keys);
-        let scores = graph.add(&scores, &bias);
         let scores = graph.add(&scores, hidden);
         let weights = graph.softmax(&scores);
         let mixed = graph.matmul(&weights, &values);

@@ -20,6 +20,10 @@ pub(super) const HISTORY_ITEM: &str = "history_item";
 pub(super) const HISTORY_VALUE: &str = "history_value";
 /// The buckets of the history's gaps.
 pub(super) const HISTORY_GAP: &str = "history_gap";
+/// The seconds of the history's gaps.
+pub(super) const HISTORY_SECONDS: &str = "history_seconds";
+/// The buckets of the seconds from the history's events to the request.
+pub(super) const HISTORY_AGE: &str = "history_age";
 /// The user tower's output.
 pub(super) const USER: &str = "user";
 /// The item tower's output.
@@ -67,6 +71,24 @@ pub(super) fn signature(trained: &Trained) -> Result<Signature, Error> {
         (HISTORY_GAP, Source::HistoryGap, gap_edges),
     ] {
         user.extend(edges.map(|edges| bucketed(name, source, length, edges)));
+    }
+    if let recipe::Tower::Attention(tower) = &recipe.tower {
+        if tower.time_bias {
+            user.push(Input {
+                name: HISTORY_SECONDS.to_owned(),
+                dtype: Dtype::F32,
+                shape: shape(&[length]),
+                source: Source::HistoryGap,
+                encoding: Encoding::Numeric {
+                    mean: 0.0,
+                    std: 1.0,
+                },
+            });
+        }
+        if tower.request_time {
+            let (name, edges) = (HISTORY_AGE, &tower.gap_edges);
+            user.push(bucketed(name, Source::HistoryAge, length, edges));
+        }
     }
     let mut item = vec![looked_up("item", "id", &[])];
     for feature in recipe.item_features() {

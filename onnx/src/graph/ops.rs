@@ -1,6 +1,6 @@
 //! The operators that the towers need, by the names of ONNX.
 
-use encoder::messages::{AttributeProto, AttributeType};
+use encoder::messages::{AttributeProto, AttributeType, DataType};
 
 use crate::graph::{Edge, Graph};
 
@@ -10,7 +10,7 @@ impl Graph {
         self.node("Gather", &[table, ids], Vec::new())
     }
 
-    /// The element at `index` of an axis, which goes away.
+    /// The element at `index` of an axis, which goes away; with a list of indices those elements.
     pub(crate) fn pick(&mut self, x: &Edge, index: &Edge, axis: i64) -> Edge {
         self.node("Gather", &[x, index], vec![integer("axis", axis)])
     }
@@ -38,6 +38,48 @@ impl Graph {
     /// The logistic function.
     pub(crate) fn sigmoid(&mut self, x: &Edge) -> Edge {
         self.node("Sigmoid", &[x], Vec::new())
+    }
+
+    /// The difference, with broadcasting.
+    pub(crate) fn sub(&mut self, a: &Edge, b: &Edge) -> Edge {
+        self.node("Sub", &[a, b], Vec::new())
+    }
+
+    /// The quotient by elements, with broadcasting.
+    pub(crate) fn div(&mut self, a: &Edge, b: &Edge) -> Edge {
+        self.node("Div", &[a, b], Vec::new())
+    }
+
+    /// The larger by elements, with broadcasting.
+    pub(crate) fn max(&mut self, a: &Edge, b: &Edge) -> Edge {
+        self.node("Max", &[a, b], Vec::new())
+    }
+
+    /// The smaller by elements, with broadcasting.
+    pub(crate) fn min(&mut self, a: &Edge, b: &Edge) -> Edge {
+        self.node("Min", &[a, b], Vec::new())
+    }
+
+    /// The natural logarithm.
+    pub(crate) fn log(&mut self, x: &Edge) -> Edge {
+        self.node("Log", &[x], Vec::new())
+    }
+
+    /// The whole number below.
+    pub(crate) fn floor(&mut self, x: &Edge) -> Edge {
+        self.node("Floor", &[x], Vec::new())
+    }
+
+    /// The running sum along an axis.
+    pub(crate) fn cumulative_sum(&mut self, x: &Edge, axis: i64) -> Edge {
+        let axis = self.id(axis);
+        self.node("CumSum", &[x, &axis], Vec::new())
+    }
+
+    /// The same numbers as elements of another type.
+    pub(crate) fn cast(&mut self, x: &Edge, to: DataType) -> Edge {
+        let to = i64::from(i32::from(to));
+        self.node("Cast", &[x], vec![integer("to", to)])
     }
 
     /// What is positive.

@@ -78,7 +78,7 @@ impl EveryPosition {
             rows: watched,
         };
         Part {
-            windows: Windows::new(rows, ends),
+            windows: Windows::new(&self.tower, rows, ends),
             targets,
             watched,
             scale,

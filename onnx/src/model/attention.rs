@@ -10,9 +10,11 @@
 //! | `item.F` | `[values + 2, d]` | one per item feature `F` of the recipe, rows as in `vocabulary/item.F.txt` |
 //! | `history.value` | `[edges + 2, d]` | row 0 padding, else 1 + the number of `value_edges` <= the event's value |
 //! | `history.gap` | `[edges + 2, d]` | row 0 padding, else 1 + the number of `gap_edges` <= the gap in seconds |
+//! | `history.wait` | `[edges + 2, d]` | with `request_time`: as the gap, of the seconds to the next event, or from the newest to the request |
 //! | `block.B.attention.norm.{weight,bias}` | `[d]` | `B` counts from 0 |
 //! | `block.B.attention.qkv.{weight,bias}` | `[3d, d]`, `[3d]` | queries, keys, values, each head after head |
 //! | `block.B.attention.distance` | `[H, L]` | bias by distance: column `t - s` for query `t` and key `s <= t` |
+//! | `block.B.attention.elapsed` | `[H, edges + 1]` | with `time_bias`: column = number of `gap_edges` <= the seconds between query and key |
 //! | `block.B.attention.out.{weight,bias}` | `[d, d]`, `[d]` | |
 //! | `block.B.attention.gate.{weight,bias}` | `[d, d]`, `[d]` | |
 //! | `block.B.feed.norm.{weight,bias}` | `[d]` | |
@@ -28,10 +30,10 @@
 //!
 //! # User tower
 //! ```text
-//! x_t = sqrt(d) * (e(item_t) + history.value[value_t] + history.gap[gap_t])     (a padded position: x_t = 0)
+//! x_t = sqrt(d) * (e(item_t) + history.value[value_t] + history.gap[gap_t] + history.wait[wait_t])     (a padded position: x_t = 0)
 //! in each block B, with a = LN(x; attention.norm):
 //!   q, k, v   = split(a qkv.weight' + qkv.bias)
-//!   s_h[t, s] = q_h[t] . k_h[s] / sqrt(d/H) + distance[h, t - s]                 (s <= t and s not padding)
+//!   s_h[t, s] = q_h[t] . k_h[s] / sqrt(d/H) + distance[h, t - s] + elapsed[h, bucket(time_t - time_s)]   (s <= t and s not padding)
 //!   o         = concat over h of softmax(s_h) v_h
 //!   x         = x + (o out.weight' + out.bias) * sigmoid(x gate.weight' + gate.bias)
 //!   with f = LN(x; feed.norm):  l, r = split(f in.weight' + in.bias)
@@ -40,7 +42,7 @@
 //! ```
 //! Only the newest position gives the user vector. An empty history is one position with `x = 0`; a padded graph whose
 //! masked scores are all equally low gives the same, since all padded positions hold equal rows.
-//! The gates' biases start at 1 (LiGR, Borisyuk et al., 2025).
+//! The bias by time is that of HSTU (Zhai et al., ICML 2024). The gates' biases start at 1 (LiGR, Borisyuk et al., 2025).
 
 use std::sync::Arc;
 
@@ -67,21 +69,51 @@ pub(crate) struct Windows {
     /// Vocabulary id of each row's item; 0 for the only row of an empty history.
     pub(crate) items: Bags,
     /// Bucket of its value.
-    pub(crate) values: Bags,
+    values: Bags,
     /// Bucket of its gap.
-    pub(crate) gaps: Bags,
+    gaps: Bags,
+    /// Bucket of the time from it to the next event or the request, where the tower asks for it.
+    waits: Option<Bags>,
+    /// Bucket of the time between each row and each row of its window, where the tower asks for it.
+    between: Option<Arc<[u8]>>,
 }
 
 impl Windows {
     /// Windows that lie end to end in `rows`.
-    pub(crate) fn new(rows: History, ends: Vec<u32>) -> Self {
+    pub(crate) fn new(tower: &Attention, rows: History, ends: Vec<u32>) -> Self {
+        let between = || between(&rows.times, &ends, &tower.gap_edges).into();
         Self {
+            between: tower.time_bias.then(between),
+            waits: tower.request_time.then(|| Bags::single(rows.waits)),
             ends: ends.into(),
             items: Bags::single(rows.items),
             values: Bags::single(rows.values),
             gaps: Bags::single(rows.gaps),
         }
     }
+}
+
+/// The number of edges not above the seconds between each row and the rows up to it, `[rows, rows]` for each window.
+fn between(times: &[i64], ends: &[u32], edges: &[f64]) -> Vec<u8> {
+    let mut buckets = Vec::new();
+    let mut start = 0;
+    for &end in ends {
+        let times = &times[start..end as usize];
+        for (query, time) in times.iter().enumerate() {
+            let row = buckets.len();
+            buckets.resize(row + times.len(), 0);
+            let mut bucket = 0;
+            for key in (0..=query).rev() {
+                let seconds = (time - times[key]) as f64;
+                while edges.get(bucket).is_some_and(|&edge| edge <= seconds) {
+                    bucket += 1;
+                }
+                buckets[row + key] = bucket as u8;
+            }
+        }
+        start = end as usize;
+    }
+    buckets
 }
 
 /// Gives the drops of one forward pass their seeds; none outside training.
@@ -123,6 +155,9 @@ pub(crate) fn init(
     }
     init.table("history.value", tower.value_edges.len() + 2, d, 1)?;
     init.table("history.gap", tower.gap_edges.len() + 2, d, 1)?;
+    if tower.request_time {
+        init.table("history.wait", tower.gap_edges.len() + 2, d, 1)?;
+    }
     for block in 0..tower.blocks {
         let name = |part: &str| format!("block.{block}.{part}");
         init.norm(&name("attention.norm"), d)?;
@@ -133,6 +168,15 @@ pub(crate) fn init(
             length,
             tower.heads,
         )?;
+        if tower.time_bias {
+            let buckets = tower.gap_edges.len() + 1;
+            init.table(
+                &name("attention.elapsed"),
+                tower.heads,
+                buckets,
+                tower.heads,
+            )?;
+        }
         init.affine(&name("attention.out"), d, d, 0.0)?;
         init.affine(&name("attention.gate"), d, d, 1.0)?;
         init.norm(&name("feed.norm"), d)?;
@@ -169,19 +213,17 @@ pub(crate) fn users(
     windows: &Windows,
     drops: Drops,
 ) -> Result<Tensor> {
-    let sum = bag_sum(tape, items, &windows.items)?;
-    let sum = add_bags(
-        tape,
-        &sum,
-        parameter(parameters, "history.value")?,
-        &windows.values,
-    )?;
-    let sum = add_bags(
-        tape,
-        &sum,
-        parameter(parameters, "history.gap")?,
-        &windows.gaps,
-    )?;
+    let mut sum = bag_sum(tape, items, &windows.items)?;
+    let features = [
+        ("history.value", Some(&windows.values)),
+        ("history.gap", Some(&windows.gaps)),
+        ("history.wait", windows.waits.as_ref()),
+    ];
+    for (name, bags) in features {
+        if let Some(bags) = bags {
+            sum = add_bags(tape, &sum, parameter(parameters, name)?, bags)?;
+        }
+    }
     let mut x = dropout(
         tape,
         &sum,
@@ -194,7 +236,11 @@ pub(crate) fn users(
         let qkv = affine(tape, parameters, &name("attention.qkv"), &a)?;
         let distance = parameter(parameters, &name("attention.distance"))?;
         let weights = drops.draw(tower.attention_dropout, 3 * block + 1);
-        let o = attention(tape, &qkv, distance, &windows.ends, weights)?;
+        let elapsed = match &windows.between {
+            Some(between) => Some((parameter(parameters, &name("attention.elapsed"))?, between)),
+            None => None,
+        };
+        let o = attention(tape, &qkv, distance, elapsed, &windows.ends, weights)?;
         let branch = affine(tape, parameters, &name("attention.out"), &o)?;
         let gate = affine(tape, parameters, &name("attention.gate"), &x)?;
         x = gated_residual(
@@ -227,4 +273,15 @@ fn norm(tape: &Tape, parameters: &Parameters, name: &str, x: &Tensor) -> Result<
         weight,
         parameter(parameters, &format!("{name}.bias"))?,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_between_rows_is_bucketed_inside_their_window_and_up_to_the_query() {
+        let buckets = between(&[5, 3, 4, 11], &[1, 4], &[1.0, 2.0, 4.0, 8.0]);
+        assert_eq!(buckets, [0, 0, 0, 0, 1, 0, 0, 4, 3, 0]);
+    }
 }

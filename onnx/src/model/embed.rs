@@ -13,7 +13,7 @@ use crate::model::attention::{self, Drops, Windows};
 use crate::model::capsules::repeat_first;
 use crate::model::error::Error;
 use crate::model::history::History;
-use crate::model::recipe::{Tower, YouTubeDnn};
+use crate::model::recipe::{Attention, Tower, YouTubeDnn};
 use crate::model::trained::Trained;
 use crate::model::vocabulary::{PADDING, UNKNOWN};
 use crate::model::{parameter, youtubednn};
@@ -140,7 +140,7 @@ impl Trained {
         let (tape, parameters) = (Tape::off(), &self.parameters);
         match &self.recipe.tower {
             Tower::Attention(tower) => {
-                let windows = windows(users);
+                let windows = windows(tower, users);
                 let newest: Vec<u32> = windows.ends.iter().map(|end| end - 1).collect();
                 let drops = Drops { seed: None };
                 let rows = attention::users(&tape, tower, parameters, items, &windows, drops)?;
@@ -161,18 +161,20 @@ impl Trained {
         let vocabulary = self.items_vocabulary();
         let id = |item: u64| vocabulary.id(&item.to_string());
         Encoded {
-            history: History::encode(&self.recipe, &user.history, length, id),
+            history: History::encode(&self.recipe, &user.history, user.time, length, id),
             features: self.user_features(&user.id, &user.features),
         }
     }
 }
 
 /// The histories end to end; an empty one is one row of padding.
-fn windows(users: &[Encoded]) -> Windows {
+fn windows(tower: &Attention, users: &[Encoded]) -> Windows {
     let empty = History {
         items: vec![PADDING],
         values: vec![0],
         gaps: vec![0],
+        waits: vec![0],
+        times: vec![0],
     };
     let mut rows = History::default();
     let mut ends = Vec::with_capacity(users.len());
@@ -184,7 +186,7 @@ fn windows(users: &[Encoded]) -> Windows {
         rows.append(history, 0..history.len());
         ends.push(rows.len() as u32);
     }
-    Windows::new(rows, ends)
+    Windows::new(tower, rows, ends)
 }
 
 /// The histories end to end, and each feature's ids.

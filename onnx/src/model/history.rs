@@ -16,15 +16,20 @@ pub struct History {
     pub values: Vec<u32>,
     /// Buckets of the seconds since the event before, from 1.
     pub gaps: Vec<u32>,
+    /// Buckets of the seconds to the event after it, or of the newest to the request, from 1.
+    pub waits: Vec<u32>,
+    /// Seconds since the epoch.
+    pub times: Vec<i64>,
 }
 
 impl History {
-    /// Encodes the newest `length` events of known items; `id` gives an item's vocabulary id.
+    /// Encodes the newest `length` events of known items, as of a request at `time`; `id` gives an item's vocabulary id.
     ///
     /// The rule is [`encoder::features::history`]'s, so that training and serving see the same.
     pub fn encode(
         recipe: &Recipe,
         events: &[Event],
+        time: Option<i64>,
         length: usize,
         id: impl Fn(u64) -> u32,
     ) -> Self {
@@ -39,6 +44,12 @@ impl History {
                 .values
                 .push(bucket(value_edges, f64::from(kept.event.value)));
             history.gaps.push(bucket(gap_edges, kept.gap as f64));
+            history.times.push(kept.event.time);
+        }
+        if let Some(&newest) = history.times.last() {
+            history.waits.extend(&history.gaps[1..]);
+            let wait = history::age(newest, time);
+            history.waits.push(bucket(gap_edges, wait as f64));
         }
         history
     }
@@ -57,7 +68,9 @@ impl History {
     pub(crate) fn append(&mut self, other: &Self, part: Range<usize>) {
         self.items.extend(&other.items[part.clone()]);
         self.values.extend(&other.values[part.clone()]);
-        self.gaps.extend(&other.gaps[part]);
+        self.gaps.extend(&other.gaps[part.clone()]);
+        self.waits.extend(&other.waits[part.clone()]);
+        self.times.extend(&other.times[part]);
     }
 
     /// The positions of the newest `length` of the first `end` events.
@@ -96,9 +109,11 @@ mod tests {
             event(9, 3.0, 104),
         ];
         let id = |item| if item == 1 { UNKNOWN } else { item as u32 };
-        let history = History::encode(&recipe, &events, 2, id);
+        let history = History::encode(&recipe, &events, Some(110), 2, id);
         assert_eq!(history.items, [8, 9]);
         assert_eq!(history.values, [1, 3]);
         assert_eq!(history.gaps, [4, 1]);
+        assert_eq!(history.waits, [1, 4]);
+        assert_eq!(history.times, [104, 104]);
     }
 }

@@ -58,6 +58,12 @@ pub struct Attention {
     pub value_edges: Vec<f64>,
     /// Edges of the buckets of the seconds since the previous event, ascending.
     pub gap_edges: Vec<f64>,
+    /// Whether attention has a learned bias by the time between two events, in the buckets of `gap_edges`.
+    #[serde(default)]
+    pub time_bias: bool,
+    /// Whether every event also says how long after it the user asks, in the buckets of `gap_edges`.
+    #[serde(default)]
+    pub request_time: bool,
     /// Share of inputs and branch outputs dropped in training.
     pub dropout: f32,
     /// Share of attention weights dropped in training.
@@ -252,6 +258,12 @@ impl Attention {
                     "tower.attention.{key} do not ascend"
                 )));
             }
+        }
+        let is_power = |(power, edge): (i32, &f64)| *edge == 2.0_f64.powi(power);
+        if self.time_bias && !(0..).zip(&self.gap_edges).all(is_power) {
+            return Err(Error::Recipe(
+                "tower.attention.time_bias takes gap_edges that are 1, 2, 4 and so on".into(),
+            ));
         }
         Ok(())
     }

@@ -58,6 +58,7 @@ mod tests {
                     items: ids.clone(),
                     values: ids.clone(),
                     gaps: ids,
+                    ..History::default()
                 },
                 features: vec![],
             }
