@@ -45,11 +45,6 @@ impl Graph {
         self.node("Sub", &[a, b], Vec::new())
     }
 
-    /// The quotient by elements, with broadcasting.
-    pub(crate) fn div(&mut self, a: &Edge, b: &Edge) -> Edge {
-        self.node("Div", &[a, b], Vec::new())
-    }
-
     /// The larger by elements, with broadcasting.
     pub(crate) fn max(&mut self, a: &Edge, b: &Edge) -> Edge {
         self.node("Max", &[a, b], Vec::new())
