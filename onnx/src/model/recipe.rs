@@ -143,12 +143,12 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// The default tower, which is compiled in.
+    /// The fast tower, which is compiled in.
     ///
     /// # Errors
     /// Never, as long as the tests pass.
-    pub fn default_tower() -> Result<Self, Error> {
-        Self::parse(include_str!("../../towers/default.toml"))
+    pub fn fast_tower() -> Result<Self, Error> {
+        Self::parse(include_str!("../../towers/fast.toml"))
     }
 
     /// Parses and checks a recipe.
@@ -291,7 +291,7 @@ mod tests {
     }
 
     fn refused(from: &str, to: &str, expected: &str) {
-        let text = include_str!("../../towers/default.toml").replacen(from, to, 1);
+        let text = include_str!("../../towers/fast.toml").replacen(from, to, 1);
         let error = Recipe::parse(&text).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
@@ -310,5 +310,10 @@ mod tests {
         );
         refused("batch = 64", "batch = 0", "training.batch is 0");
         refused("dropout = 0.2", "dropout = 1.0", "dropout is 1");
+        refused(
+            "    1.0, 2.0, 4.0,",
+            "    1.0, 2.0, 5.0,",
+            "time_bias takes gap_edges that are 1, 2, 4",
+        );
     }
 }

@@ -48,7 +48,7 @@ fn circle() -> Dataset {
 }
 
 fn attention() -> Recipe {
-    let text = include_str!("../../towers/default.toml")
+    let text = include_str!("../../towers/fast.toml")
         .replace(r#"["genres", "year"]"#, r#"["genres"]"#)
         .replace("dim = 64", "dim = 16")
         .replace("history = 50", "history = 6")

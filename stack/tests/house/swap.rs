@@ -88,7 +88,7 @@ fn a_reindex_under_traffic_fails_nobody_and_mixes_nothing() {
         seed: Some(2),
     };
     train::train(
-        &Recipe::default_tower().unwrap(),
+        &Recipe::fast_tower().unwrap(),
         dataset,
         &run,
         &overrides,
