@@ -13,7 +13,7 @@ use std::arch::x86_64::{
 };
 use std::mem::transmute;
 
-use crate::kernels::bf16::{Line, PANEL, TILE, Tile, ZERO};
+use crate::kernels::bf16::{Line, PANEL, TILE, Tile};
 use crate::kernels::matmul::{Matrix, MatrixMut};
 
 /// Whether the processor has the instructions.
@@ -55,6 +55,7 @@ fn mask(count: usize) -> u16 {
 }
 
 /// `count` values from the entry of a matrix on, along its stride of 1, then zeros.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 fn load(matrix: Matrix<'_>, row: usize, column: usize, count: usize) -> __m512 {
     if count == 0 {
@@ -69,12 +70,16 @@ fn load(matrix: Matrix<'_>, row: usize, column: usize, count: usize) -> __m512 {
     }
 }
 
+/// Appends a line; there must be room for it.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-fn line(pairs: __m512i) -> Line {
-    let mut line = ZERO;
-    // SAFETY: a line is 64 bytes, aligned to 64.
-    unsafe { _mm512_store_si512((&raw mut line).cast(), pairs) };
-    line
+fn push(lines: &mut Vec<Line>, pairs: __m512i) {
+    let len = lines.len();
+    let room = &mut lines.spare_capacity_mut()[0];
+    // SAFETY: a line is 64 bytes, aligned to 64; it is one of the vector's as soon as it is written.
+    unsafe {
+        _mm512_store_si512(room.as_mut_ptr().cast(), pairs);
+        lines.set_len(len + 1);
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
@@ -88,14 +93,18 @@ fn round(even: __m512, odd: __m512) -> __m512i {
 fn transpose_panel(matrix: Matrix<'_>, first: usize, rows: usize, lines: &mut Vec<Line>) {
     for column in (0..matrix.columns).step_by(2 * PANEL) {
         let left = matrix.columns - column;
+        let counts = (left.min(PANEL), left.saturating_sub(PANEL).min(PANEL));
         let mut block = [_mm512_castps_si512(_mm512_setzero_ps()); PANEL];
-        for (row, block) in block.iter_mut().enumerate().take(rows) {
-            let low = load(matrix, first + row, column, left.min(PANEL));
-            let high = left.saturating_sub(PANEL).min(PANEL);
-            *block = round(low, load(matrix, first + row, column + PANEL, high));
+        for (row, block) in block.iter_mut().enumerate() {
+            if row < rows {
+                let low = load(matrix, first + row, column, counts.0);
+                *block = round(low, load(matrix, first + row, column + PANEL, counts.1));
+            }
         }
-        let block = transpose(block).map(|pairs| line(pairs));
-        lines.extend_from_slice(&block[..left.div_ceil(2).min(PANEL)]);
+        let block = transpose(block);
+        for &pairs in &block[..left.div_ceil(2).min(PANEL)] {
+            push(lines, pairs);
+        }
     }
 }
 
@@ -112,7 +121,7 @@ fn interleave_panel(matrix: Matrix<'_>, first: usize, rows: usize, lines: &mut V
             false => _mm512_setzero_ps(),
         };
         let pairs = _mm512_permutexvar_epi16(order, round(even, odd));
-        lines.push(line(pairs));
+        push(lines, pairs);
     }
 }
 
