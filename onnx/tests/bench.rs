@@ -83,7 +83,7 @@ impl Bench {
         fs::write(&options.rows, ROWS).unwrap();
         let bench = Self { dir, options };
         bench.recipe("plain", YOUTUBEDNN, "epochs = 6");
-        bench.recipe("better", ATTENTION, "epochs = 12");
+        bench.recipe("better", ATTENTION, "epochs = 20");
         bench
     }
 

@@ -53,7 +53,7 @@ fn attention() -> Recipe {
         .replace("dim = 64", "dim = 16")
         .replace("history = 50", "history = 6")
         .replace("batch = 64", "batch = 8")
-        .replace("epochs = 12", "epochs = 6")
+        .replace("epochs = 20", "epochs = 6")
         .replace("warmup = 100", "warmup = 5")
         .replace("rate = 0.002", "rate = 0.01");
     Recipe::parse(&text).unwrap()
