@@ -74,10 +74,15 @@ pub fn lines(raw: &[Raw]) -> Vec<u8> {
 
 /// Compares every set with what the encoders make of its raw rows, at every batch bucket.
 ///
-/// Returns one error a set that is wrong.
+/// Returns one error a set that is wrong. Where the model reads item vectors, sets that cannot be read are told alone: the
+/// items of the others' histories may stand in them.
 pub(crate) fn findings(artifact: &Artifact, user: &UserEncoder, item: &ItemEncoder) -> Vec<Error> {
     let sets = sets(artifact);
-    let gathered = match artifact.signature().reads_item_vectors() {
+    let reads_item_vectors = artifact.signature().reads_item_vectors();
+    if reads_item_vectors && sets.iter().any(Result::is_err) {
+        return sets.into_iter().filter_map(Result::err).collect();
+    }
+    let gathered = match reads_item_vectors {
         true => match Gathered::embed(&item_rows(sets.iter().flatten()), item) {
             Ok(gathered) => Some(gathered),
             Err(cause) => return vec![cause],

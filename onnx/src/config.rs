@@ -187,7 +187,7 @@ pub struct Models {
     /// The report.
     #[arg(long, default_value = "target/report/models.json")]
     pub report: PathBuf,
-    /// Trains only the rows of this recipe; may be given more than once.
+    /// Trains only the rows of this name; may be given more than once.
     #[arg(long)]
     pub only: Vec<String>,
     /// Says what would be trained and what is reused, and does nothing.

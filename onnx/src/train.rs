@@ -59,12 +59,8 @@ pub fn train(
     let fresh = Trained::new(&recipe, dataset, &split)?;
     fresh.check_values()?;
     let training = Training::new(&fresh, dataset, &split);
-    let targets: usize = training
-        .users
-        .iter()
-        .map(|user| user.history.len().saturating_sub(1))
-        .sum();
-    if targets == 0 || split.items.len() < 2 {
+    let has_target = training.users.iter().any(|user| user.history.len() > 1);
+    if !has_target || split.items.len() < 2 {
         let (name, events) = (dataset.name.clone(), split.events());
         return Err(Error::TooFew {
             name,
@@ -97,7 +93,6 @@ pub fn train(
         dataset,
         split: &split,
         dir: run,
-        targets,
     };
     match &recipe.tower {
         Tower::Attention(tower) => {
@@ -116,7 +111,6 @@ struct Run<'a> {
     dataset: &'a Dataset,
     split: &'a Split,
     dir: &'a Path,
-    targets: usize,
 }
 
 /// How long the run is, and where people see how far it is.
@@ -150,7 +144,7 @@ impl Run<'_> {
         pace.bar.finish_and_clear();
         let model = Trained::load(self.dir)?;
         let test = Held::test(&model, self.dataset, self.split).figures(&model)?;
-        let report = Report::new(&model, self.dataset, state.progress.epochs, test);
+        let report = Report::new(&model, self.dataset, state.progress, test);
         report.write(self.dir)?;
         Checkpoint::remove(self.dir)?;
         Ok(report)
@@ -167,7 +161,7 @@ impl Run<'_> {
     ) -> Result<(), Error> {
         let (wall, cpu) = (Instant::now(), cpu::seconds());
         let number = state.progress.epochs.len() + 1;
-        let (loss, _) = self.epoch(objective, model, state, pace)?;
+        let (loss, targets) = self.epoch(objective, model, state, pace)?;
         let training_cpu_seconds = cpu::since(cpu);
         let validation = held_out.figures(model)?;
         if report::best(&state.progress.epochs)
@@ -189,7 +183,7 @@ impl Run<'_> {
         state.progress.epochs.push(Epoch {
             epoch: number,
             loss,
-            targets: self.targets,
+            targets,
             validation,
             training_cpu_seconds,
             cpu_seconds: cpu::since(cpu),

@@ -1,4 +1,4 @@
-//! From raw data to an evaluated artifact in the store: data, train, export, evaluate. What is done already is not done again.
+//! From raw data to an evaluated artifact in the store: data, train, export, evaluate. What was trained already is not trained again.
 
 use std::{
     path::{Path, PathBuf},

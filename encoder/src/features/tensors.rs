@@ -41,6 +41,7 @@ pub enum Data {
 pub struct UserTensors {
     columns: Vec<Column>,
     history: HistorySpec,
+    reads_item_vectors: bool,
 }
 
 /// Makes the input tensors of the item tower.
@@ -86,6 +87,7 @@ impl UserTensors {
         Self {
             columns: columns(&signature.user, vocabularies),
             history: signature.history,
+            reads_item_vectors: signature.reads_item_vectors(),
         }
     }
 
@@ -128,15 +130,12 @@ impl UserTensors {
     /// Returns whether the model can tell the event's item from one it has never seen: by its vector if the model reads
     /// vectors, else by all of its vocabularies of items.
     fn knows(&self, event: &Event, vectors: Option<&dyn ItemVectors>) -> bool {
-        let has_vector = || vectors.is_some_and(|vectors| vectors.vector(event.item).is_some());
-        let items = || {
-            let of_items = |column: &&Column| column.source == Source::HistoryItem;
-            self.columns.iter().filter(of_items)
-        };
-        if items().any(|column| column.is_item_vector) {
-            return has_vector();
+        if self.reads_item_vectors {
+            return vectors.is_some_and(|vectors| vectors.vector(event.item).is_some());
         }
-        items().all(|column| column.coder.knows(Raw::Is(Key::Item(event.item))))
+        let of_items = |column: &&Column| column.source == Source::HistoryItem;
+        let mut items = self.columns.iter().filter(of_items);
+        items.all(|column| column.coder.knows(Raw::Is(Key::Item(event.item))))
     }
 
     fn row<'a>(&self, user: &'a User, vectors: Option<&'a dyn ItemVectors>) -> Row<'a> {

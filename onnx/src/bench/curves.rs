@@ -33,7 +33,7 @@ struct Drawing {
 /// Draws `learning.svg` and `frontier.svg` into a folder.
 ///
 /// # Errors
-/// [`Error::Io`] or [`Error::Drawing`] naming the file that could not be written.
+/// [`Error::Io`] or [`Error::File`] naming the file that could not be written.
 pub fn draw(found: &Found, folder: &Path) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let learning = Drawing {
@@ -57,11 +57,7 @@ pub fn draw(found: &Found, folder: &Path) -> Result<(), Error> {
     };
     for (name, drawing) in [("learning.svg", learning), ("frontier.svg", frontier)] {
         let path = folder.join(name);
-        let refused = |refusal: Refusal| Error::Drawing {
-            path: path.clone(),
-            reason: refusal.to_string(),
-        };
-        drawing.write(&path).map_err(refused)?;
+        drawing.write(&path).map_err(Error::file(&path))?;
     }
     Ok(())
 }

@@ -38,14 +38,6 @@ pub enum Error {
     /// A recipe cannot be read.
     #[error(transparent)]
     Model(#[from] crate::model::error::Error),
-    /// A figure could not be drawn.
-    #[error("{}: {reason}", path.display())]
-    Drawing {
-        /// The file.
-        path: PathBuf,
-        /// What plotters said.
-        reason: String,
-    },
 }
 
 impl Error {

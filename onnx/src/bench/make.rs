@@ -137,7 +137,7 @@ fn json(recipe: &Recipe) -> serde_json::Result<serde_json::Value> {
 fn learn(job: &Job, dataset: &Dataset, run: &Path) -> Result<Report, model::error::Error> {
     let train = |resume| train::train(&job.recipe, dataset, run, &Overrides::default(), resume);
     match train(true) {
-        Err(model::error::Error::Resume { .. } | model::error::Error::File { .. }) => train(false),
+        Err(model::error::Error::Resume { .. }) => train(false),
         done => done,
     }
 }

@@ -25,7 +25,7 @@ pub fn write(found: &Found, rows: &[Row], page: &Path) -> Result<(), Error> {
             each(&found.kept, |finished| finished.machine.to_string()),
         ),
         ("absent", absent(found)),
-        ("goals", tables::goals(rows)),
+        ("goals", tables::goals(found, rows)),
         ("families", tables::families(found)),
         ("ablation", tables::ablation(found)),
         ("frontier", tables::frontier(found)),

@@ -89,7 +89,7 @@ impl Kept {
         self.rows.iter().find(|(job, _)| is_of(job))
     }
 
-    /// The mean of something over the seeds of a tower; nothing if a seed lacks it, or there is none.
+    /// The mean of something over the seeds of a tower that are made; nothing if one of them lacks it, or there is none.
     pub fn mean(
         &self,
         tower: &str,

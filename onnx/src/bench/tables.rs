@@ -166,8 +166,8 @@ pub fn pairs(found: &Found) -> String {
     table(&heads, &rows.collect::<Vec<_>>())
 }
 
-/// Figures beside their goals.
-pub fn goals(rows: &[Row]) -> String {
+/// Figures beside their goals; those that are not made yet are open.
+pub fn goals(found: &Found, rows: &[Row]) -> String {
     let row = |row: &Row| {
         let verdict = match goals::reaches(row.value, &row.goal) {
             _ if row.goal.is_empty() => NOTHING,
@@ -189,8 +189,18 @@ pub fn goals(rows: &[Row]) -> String {
         ]
     };
     let named = rows.iter().filter(|row| !row.row.contains('.'));
-    let rows: Vec<_> = named.map(row).collect();
-    table(&["row", "value", "goal", "", "made"], &rows)
+    let mut lines: Vec<_> = named.map(row).collect();
+    let figures = found.plan.figures.iter();
+    let figures = figures.map(|named| (&named.row, &named.goal));
+    let pairs = found.plan.pairs.iter();
+    let pairs = pairs.filter_map(|pair| Some((pair.cpu_row.as_ref()?, &pair.goal)));
+    for (name, goal) in figures.chain(pairs) {
+        if !rows.iter().any(|row| row.row == *name) {
+            let texts = [&format!("`{name}`"), NOTHING, goal, "open", NOTHING];
+            lines.push(texts.map(str::to_owned).to_vec());
+        }
+    }
+    table(&["row", "value", "goal", "", "made"], &lines)
 }
 
 /// Every run, with what was decided on and what it cost.

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use crate::kernels::simd::vectorized;
+use crate::kernels::simd::add_to;
 use crate::kernels::tape::Tape;
 use crate::kernels::{read, tensor};
 
@@ -16,14 +16,6 @@ pub(crate) fn add(tape: &Tape, a: &Tensor, b: &Tensor) -> Result<Tensor> {
         Ok(vec![(a, Some(grad.clone())), (b, Some(grad.copy()?))])
     });
     Ok(out)
-}
-
-vectorized! {
-    fn add_to(sum: &mut [f32], x: &[f32]) {
-        for (sum, x) in sum.iter_mut().zip(x) {
-            *sum += x;
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,13 +2,18 @@
 //!
 //! A batch is its windows end to end, without padding: a row attends to the rows of its own window up to itself.
 
+mod scores;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
+use crate::kernels::attention::scores::{
+    add_elapsed, attend, drop_weights, pull_elapsed, unattend,
+};
 use crate::kernels::dropout::Dropout;
+use crate::kernels::heads::Heads;
 use crate::kernels::matmul::{Matrix, MatrixMut, multiply};
-use crate::kernels::simd::{dot, softmax, vectorized};
 use crate::kernels::tape::Tape;
 use crate::kernels::{read, tensor, values};
 
@@ -49,73 +54,6 @@ struct Attention {
     between: Option<Arc<[u8]>>,
 }
 
-/// One head of one window: where its rows, its weights and the buckets between its rows begin.
-#[derive(Clone, Copy)]
-struct Part {
-    row: usize,
-    rows: usize,
-    head: usize,
-    weights: usize,
-    between: usize,
-}
-
-/// The shape of one head.
-#[derive(Clone, Copy)]
-struct Head {
-    width: usize,
-    heads: usize,
-    size: usize,
-    length: usize,
-}
-
-impl Head {
-    fn new(qkv: &Shape, distance: &Shape) -> Result<Self> {
-        let width = qkv.dims2()?.1 / 3;
-        let (heads, length) = distance.dims2()?;
-        Ok(Self {
-            width,
-            heads,
-            size: width / heads,
-            length,
-        })
-    }
-
-    fn scale(self) -> f32 {
-        1.0 / (self.size as f32).sqrt()
-    }
-
-    /// The `kind`th of queries, keys, values of a part.
-    fn of<'a>(self, qkv: &'a [f32], part: Part, kind: usize) -> Matrix<'a> {
-        let start = part.row * 3 * self.width + kind * self.width + part.head * self.size;
-        Matrix::strided(&qkv[start..], part.rows, self.size, 3 * self.width)
-    }
-
-    fn of_mut<'a>(self, qkv: &'a mut [f32], part: Part, kind: usize) -> MatrixMut<'a> {
-        let start = part.row * 3 * self.width + kind * self.width + part.head * self.size;
-        MatrixMut::strided(&mut qkv[start..], part.rows, self.size, 3 * self.width)
-    }
-}
-
-impl Attention {
-    fn parts(&self, heads: usize) -> impl Iterator<Item = Part> {
-        let (mut weights, mut start, mut between) = (0, 0, 0);
-        self.ends.iter().flat_map(move |&end| {
-            let (row, rows) = (start, end as usize - start);
-            let first = (weights, between);
-            start = end as usize;
-            weights += heads * rows * rows;
-            between += rows * rows;
-            (0..heads).map(move |head| Part {
-                row,
-                rows,
-                head,
-                weights: first.0 + head * rows * rows,
-                between: first.1,
-            })
-        })
-    }
-}
-
 impl CustomOp2 for Attention {
     fn name(&self) -> &'static str {
         "attention"
@@ -128,9 +66,9 @@ impl CustomOp2 for Attention {
         distance: &CpuStorage,
         distance_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let head = Head::new(qkv_layout.shape(), distance_layout.shape())?;
+        let heads = Heads::new(qkv_layout.shape(), distance_layout.shape())?;
         let (qkv, distance) = (values(qkv, qkv_layout)?, values(distance, distance_layout)?);
-        Ok(self.forward(head, qkv, distance, &[]))
+        Ok(self.forward(heads, qkv, distance, &[]))
     }
 
     fn bwd(
@@ -140,10 +78,10 @@ impl CustomOp2 for Attention {
         _out: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let head = Head::new(qkv.shape(), distance.shape())?;
+        let heads = Heads::new(qkv.shape(), distance.shape())?;
         let mut gradients = Gradients::zeros(qkv, distance, 0);
         read(qkv, |qkv| {
-            read(grad, |grad| self.backward(head, qkv, grad, &mut gradients))
+            read(grad, |grad| self.backward(heads, qkv, grad, &mut gradients))
         })??;
         Ok((
             Some(tensor(gradients.qkv, qkv)?),
@@ -166,9 +104,9 @@ impl CustomOp3 for Attention {
         elapsed: &CpuStorage,
         elapsed_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let head = Head::new(qkv_layout.shape(), distance_layout.shape())?;
+        let heads = Heads::new(qkv_layout.shape(), distance_layout.shape())?;
         let (qkv, distance) = (values(qkv, qkv_layout)?, values(distance, distance_layout)?);
-        Ok(self.forward(head, qkv, distance, values(elapsed, elapsed_layout)?))
+        Ok(self.forward(heads, qkv, distance, values(elapsed, elapsed_layout)?))
     }
 
     fn bwd(
@@ -179,10 +117,10 @@ impl CustomOp3 for Attention {
         _out: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let head = Head::new(qkv.shape(), distance.shape())?;
+        let heads = Heads::new(qkv.shape(), distance.shape())?;
         let mut gradients = Gradients::zeros(qkv, distance, elapsed.elem_count());
         read(qkv, |qkv| {
-            read(grad, |grad| self.backward(head, qkv, grad, &mut gradients))
+            read(grad, |grad| self.backward(heads, qkv, grad, &mut gradients))
         })??;
         Ok((
             Some(tensor(gradients.qkv, qkv)?),
@@ -210,174 +148,82 @@ impl Gradients {
 }
 
 impl Attention {
-    /// The buckets between the rows of a part, and the row of `elapsed` for its head; both empty without a bias by time.
-    fn times<'a>(&'a self, part: Part, head: Head, elapsed: &'a [f32]) -> (&'a [u8], &'a [f32]) {
-        let Some(between) = &self.between else {
-            return (&[], &[]);
-        };
-        let buckets = elapsed.len() / head.heads;
-        (
-            &between[part.between..][..part.rows * part.rows],
-            &elapsed[part.head * buckets..][..buckets],
-        )
-    }
-
     fn forward(
         &self,
-        head: Head,
+        heads: Heads,
         qkv: &[f32],
         distance: &[f32],
         elapsed: &[f32],
     ) -> (CpuStorage, Shape) {
-        let rows = qkv.len() / (3 * head.width);
-        let mut out = vec![0.0; rows * head.width];
+        let rows = qkv.len() / (3 * heads.width);
+        let mut out = vec![0.0; rows * heads.width];
         let mut weights = Vec::new();
         let mut dropped = Vec::new();
-        for part in self.parts(head.heads) {
-            let square = part.rows * part.rows;
-            weights.resize(part.weights + square, 0.0);
-            let scores = &mut weights[part.weights..];
-            let queries_by_keys = MatrixMut::new(scores, part.rows, part.rows);
-            multiply(
-                queries_by_keys,
-                head.of(qkv, part, 0),
-                head.of(qkv, part, 1).transposed(),
-                head.scale(),
-            );
-            let (between, elapsed) = self.times(part, head, elapsed);
-            if !between.is_empty() {
-                add_elapsed(scores, part.rows, between, elapsed);
+        for part in heads.parts(&self.ends) {
+            let place = heads.weights(part);
+            weights.resize(place.end, 0.0);
+            let scores = &mut weights[place.clone()];
+            let (queries, keys) = (heads.of(qkv, part, 0), heads.of(qkv, part, 1));
+            let by_keys = MatrixMut::new(scores, part.rows, part.rows);
+            multiply(by_keys, queries, keys.transposed(), heads.scale());
+            if let Some(between) = &self.between {
+                let elapsed = &elapsed[heads.bias(part, elapsed.len())];
+                add_elapsed(scores, part.rows, &between[part.pairs()], elapsed);
             }
             attend(
                 scores,
                 part.rows,
-                &distance[part.head * head.length..][..head.length],
+                &distance[heads.bias(part, distance.len())],
             );
             dropped.clear();
             dropped.extend_from_slice(scores);
-            drop_weights(&mut dropped, self.dropout, part.weights);
-            let start = part.row * head.width + part.head * head.size;
+            drop_weights(&mut dropped, self.dropout, place.start);
+            let by_keys = Matrix::new(&dropped, part.rows, part.rows);
             multiply(
-                MatrixMut::strided(&mut out[start..], part.rows, head.size, head.width),
-                Matrix::new(&dropped, part.rows, part.rows),
-                head.of(qkv, part, 2),
+                heads.out_mut(&mut out, part),
+                by_keys,
+                heads.of(qkv, part, 2),
                 1.0,
             );
         }
         *self.weights.lock().unwrap_or_else(PoisonError::into_inner) = weights;
-        (CpuStorage::F32(out), (rows, head.width).into())
+        (CpuStorage::F32(out), (rows, heads.width).into())
     }
 
-    fn backward(&self, head: Head, qkv: &[f32], grad: &[f32], gradients: &mut Gradients) {
-        let weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
+    fn backward(&self, heads: Heads, qkv: &[f32], grad: &[f32], gradients: &mut Gradients) {
+        let all = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut dropped, mut pull) = (Vec::new(), Vec::new());
-        let buckets = gradients.elapsed.len() / head.heads;
-        for part in self.parts(head.heads) {
-            let square = part.rows * part.rows;
-            let weights = &weights[part.weights..][..square];
-            let start = part.row * head.width + part.head * head.size;
-            let grad = Matrix::strided(&grad[start..], part.rows, head.size, head.width);
+        for part in heads.parts(&self.ends) {
+            let place = heads.weights(part);
+            let weights = &all[place.clone()];
+            let grad = heads.out(grad, part);
             dropped.clear();
             dropped.extend_from_slice(weights);
-            drop_weights(&mut dropped, self.dropout, part.weights);
+            drop_weights(&mut dropped, self.dropout, place.start);
             let by_keys = Matrix::new(&dropped, part.rows, part.rows);
-            multiply(
-                head.of_mut(&mut gradients.qkv, part, 2),
-                by_keys.transposed(),
-                grad,
-                1.0,
-            );
-            pull.resize(square, 0.0);
-            multiply(
-                MatrixMut::new(&mut pull, part.rows, part.rows),
-                grad,
-                head.of(qkv, part, 2).transposed(),
-                1.0,
-            );
-            drop_weights(&mut pull, self.dropout, part.weights);
-            let by_distance = &mut gradients.distance[part.head * head.length..][..head.length];
-            unattend(&mut pull, weights, part.rows, by_distance);
+            let of_values = heads.of_mut(&mut gradients.qkv, part, 2);
+            multiply(of_values, by_keys.transposed(), grad, 1.0);
+            pull.resize(weights.len(), 0.0);
+            let by_keys = MatrixMut::new(&mut pull, part.rows, part.rows);
+            multiply(by_keys, grad, heads.of(qkv, part, 2).transposed(), 1.0);
+            drop_weights(&mut pull, self.dropout, place.start);
+            let row = heads.bias(part, gradients.distance.len());
+            unattend(&mut pull, weights, part.rows, &mut gradients.distance[row]);
             if let Some(between) = &self.between {
-                let between = &between[part.between..][..square];
-                let by_bucket = &mut gradients.elapsed[part.head * buckets..][..buckets];
-                pull_elapsed(&pull, part.rows, between, by_bucket);
+                let row = heads.bias(part, gradients.elapsed.len());
+                let by_bucket = &mut gradients.elapsed[row];
+                pull_elapsed(&pull, part.rows, &between[part.pairs()], by_bucket);
             }
             let pull = Matrix::new(&pull, part.rows, part.rows);
+            let of_queries = heads.of_mut(&mut gradients.qkv, part, 0);
+            multiply(of_queries, pull, heads.of(qkv, part, 1), heads.scale());
+            let of_keys = heads.of_mut(&mut gradients.qkv, part, 1);
             multiply(
-                head.of_mut(&mut gradients.qkv, part, 0),
-                pull,
-                head.of(qkv, part, 1),
-                head.scale(),
+                of_keys,
+                pull.transposed(),
+                heads.of(qkv, part, 0),
+                heads.scale(),
             );
-            let pull = pull.transposed();
-            multiply(
-                head.of_mut(&mut gradients.qkv, part, 1),
-                pull,
-                head.of(qkv, part, 0),
-                head.scale(),
-            );
-        }
-    }
-}
-
-vectorized! {
-    /// Adds the bias of each pair's bucket to the scores up to the query.
-    fn add_elapsed(scores: &mut [f32], rows: usize, between: &[u8], elapsed: &[f32]) {
-        let pairs = scores.chunks_exact_mut(rows).zip(between.chunks_exact(rows));
-        for (query, (scores, between)) in pairs.enumerate() {
-            for (score, &bucket) in scores[..=query].iter_mut().zip(between) {
-                *score += elapsed[usize::from(bucket)];
-            }
-        }
-    }
-}
-
-/// Adds up the gradients of scores by bucket.
-fn pull_elapsed(pull: &[f32], rows: usize, between: &[u8], by_bucket: &mut [f32]) {
-    let pairs = pull.chunks_exact(rows).zip(between.chunks_exact(rows));
-    for (query, (pull, between)) in pairs.enumerate() {
-        for (pull, &bucket) in pull[..=query].iter().zip(between) {
-            by_bucket[usize::from(bucket)] += pull;
-        }
-    }
-}
-
-vectorized! {
-    /// Scores to weights: adds the bias, softmax over the keys up to the query, 0 after it.
-    fn attend(scores: &mut [f32], rows: usize, distance: &[f32]) {
-        for (query, row) in scores.chunks_exact_mut(rows).enumerate() {
-            let (past, future) = row.split_at_mut(query + 1);
-            for (score, bias) in past.iter_mut().rev().zip(distance) {
-                *score += bias;
-            }
-            softmax(past);
-            future.fill(0.0);
-        }
-    }
-}
-
-vectorized! {
-    /// Gradients of weights to gradients of scores, in place; those of the bias are added up.
-    fn unattend(pull: &mut [f32], weights: &[f32], rows: usize, grad_distance: &mut [f32]) {
-        for (query, (row, weights)) in pull.chunks_exact_mut(rows).zip(weights.chunks_exact(rows)).enumerate() {
-            let (past, future) = row.split_at_mut(query + 1);
-            let weights = &weights[..=query];
-            let mean = dot(past, weights);
-            for (pull, weight) in past.iter_mut().zip(weights) {
-                *pull = (*pull - mean) * weight;
-            }
-            for (grad, pull) in grad_distance.iter_mut().zip(past.iter().rev()) {
-                *grad += pull;
-            }
-            future.fill(0.0);
-        }
-    }
-}
-
-vectorized! {
-    fn drop_weights(weights: &mut [f32], dropout: Dropout, start: usize) {
-        for (index, weight) in weights.iter_mut().enumerate() {
-            *weight *= dropout.factor((start + index) as u32);
         }
     }
 }

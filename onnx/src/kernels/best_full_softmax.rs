@@ -3,17 +3,18 @@
 //! Serving takes the maximum over the interests for every item, so training must too: the gradient of an item goes to the
 //! interest that won it. One product gives the logits of all interests of a few users at a time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use crate::kernels::full_softmax::Watched;
 use crate::kernels::full_softmax::classes::Classes;
+use crate::kernels::kept::Kept;
 use crate::kernels::matmul::{Matrix, MatrixMut};
 use crate::kernels::products::Products;
 use crate::kernels::simd::{softmax, vectorized};
 use crate::kernels::tape::Tape;
-use crate::kernels::{tensor, values};
+use crate::kernels::values;
 
 /// Users whose logits are held at once: with 5 interests and 3,416 items they are half a MiB, their vectors 10 KiB.
 const USERS: usize = 8;
@@ -42,7 +43,7 @@ pub(crate) fn best_full_softmax(
         watched,
         scale,
         products: tape.products(),
-        gradients: Mutex::default(),
+        gradients: Kept::default(),
     };
     tape.apply2(h, table, op)
 }
@@ -54,8 +55,8 @@ struct BestFullSoftmax {
     watched: Watched,
     scale: f32,
     products: Products,
-    /// Those of `h` and of the table: the forward has all they need at hand.
-    gradients: Mutex<(Vec<f32>, Vec<f32>)>,
+    /// Those of `h` and of the table.
+    gradients: Kept,
 }
 
 impl CustomOp2 for BestFullSoftmax {
@@ -109,10 +110,7 @@ impl CustomOp2 for BestFullSoftmax {
                 grad_classes,
             );
         }
-        *self
-            .gradients
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = (grad_h, grad_table);
+        self.gradients.put(grad_h, grad_table);
         let loss = (f64::from(self.scale) * loss) as f32;
         Ok((CpuStorage::F32(vec![loss]), Shape::from(())))
     }
@@ -124,18 +122,7 @@ impl CustomOp2 for BestFullSoftmax {
         _loss: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (mut grad_h, mut grad_table) = std::mem::take(
-            &mut *self
-                .gradients
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        let factor = grad.to_scalar::<f32>()?;
-        if factor != 1.0 {
-            let all = grad_h.iter_mut().chain(&mut grad_table);
-            all.for_each(|x| *x *= factor);
-        }
-        Ok((Some(tensor(grad_h, h)?), Some(tensor(grad_table, table)?)))
+        self.gradients.take(h, table, grad)
     }
 }
 

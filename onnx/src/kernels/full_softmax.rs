@@ -2,16 +2,17 @@
 
 pub(crate) mod classes;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use crate::kernels::full_softmax::classes::Classes;
+use crate::kernels::kept::Kept;
 use crate::kernels::matmul::{Matrix, MatrixMut};
 use crate::kernels::products::Products;
 use crate::kernels::simd::{softmax, vectorized};
 use crate::kernels::tape::Tape;
-use crate::kernels::{tensor, values};
+use crate::kernels::values;
 
 /// Rows whose logits are held at once: 64 x 3,416 are under 1 MiB.
 const CHUNK: usize = 64;
@@ -56,7 +57,7 @@ pub(crate) fn full_softmax(
             watched,
             scale,
             products: tape.products(),
-            gradients: Mutex::default(),
+            gradients: Kept::default(),
         },
     )
 }
@@ -67,8 +68,8 @@ struct FullSoftmax {
     watched: Watched,
     scale: f32,
     products: Products,
-    /// Those of `h` and of the table: the forward has all they need at hand.
-    gradients: Mutex<(Vec<f32>, Vec<f32>)>,
+    /// Those of `h` and of the table.
+    gradients: Kept,
 }
 
 impl CustomOp2 for FullSoftmax {
@@ -112,10 +113,7 @@ impl CustomOp2 for FullSoftmax {
                 MatrixMut::new(&mut grad_table[skipped..], items, width),
             );
         }
-        *self
-            .gradients
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = (grad_h, grad_table);
+        self.gradients.put(grad_h, grad_table);
         Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
     }
 
@@ -126,20 +124,7 @@ impl CustomOp2 for FullSoftmax {
         _loss: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let (mut grad_h, mut grad_table) = std::mem::take(
-            &mut *self
-                .gradients
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        let factor = grad.to_scalar::<f32>()?;
-        if factor != 1.0 {
-            grad_h
-                .iter_mut()
-                .chain(&mut grad_table)
-                .for_each(|x| *x *= factor);
-        }
-        Ok((Some(tensor(grad_h, h)?), Some(tensor(grad_table, table)?)))
+        self.gradients.take(h, table, grad)
     }
 }
 

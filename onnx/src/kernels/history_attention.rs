@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
+use crate::kernels::heads::Heads;
 use crate::kernels::matmul::{Matrix, MatrixMut, multiply};
 use crate::kernels::simd::{dot, softmax, vectorized};
 use crate::kernels::tape::Tape;
@@ -37,83 +38,6 @@ struct HistoryAttention {
     weights: Mutex<Vec<f32>>,
 }
 
-/// One head of one history: where its rows and its weights begin.
-#[derive(Clone, Copy)]
-struct Part {
-    row: usize,
-    rows: usize,
-    head: usize,
-    weights: usize,
-}
-
-/// How queries, keys and values lie in a row.
-#[derive(Clone, Copy)]
-struct Heads {
-    width: usize,
-    heads: usize,
-    columns: usize,
-}
-
-impl Heads {
-    fn new(qkv: &Shape, distance: &Shape) -> Result<Self> {
-        let (heads, columns) = distance.dims2()?;
-        let width = qkv.dims2()?.1 / 3;
-        Ok(Self {
-            width,
-            heads,
-            columns,
-        })
-    }
-
-    fn size(self) -> usize {
-        self.width / self.heads
-    }
-
-    fn scale(self) -> f32 {
-        1.0 / (self.size() as f32).sqrt()
-    }
-
-    fn start(self, part: Part, kind: usize) -> usize {
-        (3 * part.row + kind) * self.width + part.head * self.size()
-    }
-
-    /// The `kind`th of queries, keys, values of a part.
-    fn of<'a>(self, qkv: &'a [f32], part: Part, kind: usize) -> Matrix<'a> {
-        let start = self.start(part, kind);
-        Matrix::strided(&qkv[start..], part.rows, self.size(), 3 * self.width)
-    }
-
-    fn of_mut<'a>(self, qkv: &'a mut [f32], part: Part, kind: usize) -> MatrixMut<'a> {
-        let start = self.start(part, kind);
-        MatrixMut::strided(&mut qkv[start..], part.rows, self.size(), 3 * self.width)
-    }
-
-    /// The bias of a part's head, its columns.
-    fn bias(self, part: Part) -> std::ops::Range<usize> {
-        part.head * self.columns..(part.head + 1) * self.columns
-    }
-}
-
-impl HistoryAttention {
-    fn parts(&self, heads: usize) -> impl Iterator<Item = Part> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let histories = starts
-            .zip(self.ends.iter().copied())
-            .filter(|(start, end)| start < end);
-        let mut weights = 0;
-        histories.flat_map(move |(start, end)| {
-            let (row, rows, first) = (start as usize, (end - start) as usize, weights);
-            weights += heads * rows * rows;
-            (0..heads).map(move |head| Part {
-                row,
-                rows,
-                head,
-                weights: first + head * rows * rows,
-            })
-        })
-    }
-}
-
 impl CustomOp2 for HistoryAttention {
     fn name(&self) -> &'static str {
         "history-attention"
@@ -131,19 +55,23 @@ impl CustomOp2 for HistoryAttention {
         let rows = qkv.len() / (3 * heads.width);
         let mut out = vec![0.0; rows * heads.width];
         let mut all = Vec::new();
-        for part in self.parts(heads.heads) {
-            all.resize(part.weights + part.rows * part.rows, 0.0);
-            let weights = &mut all[part.weights..];
+        for part in heads.parts(&self.ends) {
+            let place = heads.weights(part);
+            all.resize(place.end, 0.0);
+            let weights = &mut all[place];
             multiply(
                 MatrixMut::new(weights, part.rows, part.rows),
                 heads.of(qkv, part, 0),
                 heads.of(qkv, part, 1).transposed(),
                 heads.scale(),
             );
-            attend(weights, part.rows, &distance[heads.bias(part)]);
-            let start = part.row * heads.width + part.head * heads.size();
+            attend(
+                weights,
+                part.rows,
+                &distance[heads.bias(part, distance.len())],
+            );
             multiply(
-                MatrixMut::strided(&mut out[start..], part.rows, heads.size(), heads.width),
+                heads.out_mut(&mut out, part),
                 Matrix::new(weights, part.rows, part.rows),
                 heads.of(qkv, part, 2),
                 1.0,
@@ -167,12 +95,10 @@ impl CustomOp2 for HistoryAttention {
         read(qkv, |qkv| {
             read(grad, |grad| {
                 let mut pull = Vec::new();
-                for part in self.parts(heads.heads) {
-                    let weights = &all[part.weights..][..part.rows * part.rows];
+                for part in heads.parts(&self.ends) {
+                    let weights = &all[heads.weights(part)];
                     let by_keys = Matrix::new(weights, part.rows, part.rows);
-                    let start = part.row * heads.width + part.head * heads.size();
-                    let grad =
-                        Matrix::strided(&grad[start..], part.rows, heads.size(), heads.width);
+                    let grad = heads.out(grad, part);
                     let of_values = heads.of_mut(&mut grad_qkv, part, 2);
                     multiply(of_values, by_keys.transposed(), grad, 1.0);
                     pull.resize(weights.len(), 0.0);
@@ -182,8 +108,8 @@ impl CustomOp2 for HistoryAttention {
                         heads.of(qkv, part, 2).transposed(),
                         1.0,
                     );
-                    let grad_distance = &mut grad_distance[heads.bias(part)];
-                    unattend(&mut pull, weights, part.rows, grad_distance);
+                    let row = heads.bias(part, grad_distance.len());
+                    unattend(&mut pull, weights, part.rows, &mut grad_distance[row]);
                     let pull = Matrix::new(&pull, part.rows, part.rows);
                     let of_queries = heads.of_mut(&mut grad_qkv, part, 0);
                     multiply(of_queries, pull, heads.of(qkv, part, 1), heads.scale());

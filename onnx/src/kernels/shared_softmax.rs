@@ -1,14 +1,15 @@
 //! Softmax cross-entropy of each row's positive against negatives that all rows share, as one matrix product.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
+use crate::kernels::kept::Kept;
 use crate::kernels::matmul::{Matrix, MatrixMut};
 use crate::kernels::products::Products;
 use crate::kernels::simd::{dot, max, softmax, vectorized};
 use crate::kernels::tape::Tape;
-use crate::kernels::{tensor, values};
+use crate::kernels::values;
 
 /// Rows whose logits are held at once.
 const CHUNK: usize = 64;
@@ -41,7 +42,7 @@ pub(crate) fn shared_softmax(
         products: tape.products(),
         shared,
         scale,
-        gradients: Mutex::default(),
+        gradients: Kept::default(),
     };
     tape.apply2(h, table, op)
 }
@@ -50,8 +51,8 @@ struct SharedSoftmax {
     products: Products,
     shared: Arc<Shared>,
     scale: f32,
-    /// Those of `h` and of the table: the forward has all they need at hand.
-    gradients: Mutex<(Vec<f32>, Vec<f32>)>,
+    /// Those of `h` and of the table.
+    gradients: Kept,
 }
 
 impl CustomOp2 for SharedSoftmax {
@@ -116,10 +117,7 @@ impl CustomOp2 for SharedSoftmax {
         for (&id, grad) in negatives.iter().zip(grad_classes.chunks_exact(width)) {
             add_scaled(&mut grad_table[row(id)], grad, 1.0);
         }
-        *self
-            .gradients
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = (grad_h, grad_table);
+        self.gradients.put(grad_h, grad_table);
         Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
     }
 
@@ -130,19 +128,7 @@ impl CustomOp2 for SharedSoftmax {
         _loss: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let mut gradients = self
-            .gradients
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let (mut grad_h, mut grad_table) = std::mem::take(&mut *gradients);
-        let factor = grad.to_scalar::<f32>()?;
-        if factor != 1.0 {
-            grad_h
-                .iter_mut()
-                .chain(&mut grad_table)
-                .for_each(|x| *x *= factor);
-        }
-        Ok((Some(tensor(grad_h, h)?), Some(tensor(grad_table, table)?)))
+        self.gradients.take(h, table, grad)
     }
 }
 

@@ -165,6 +165,15 @@ pub(crate) fn softmax(row: &mut [f32]) -> f32 {
     top + total.ln()
 }
 
+vectorized! {
+    /// Adds `x` to `sum`, element by element.
+    pub(crate) fn add_to(sum: &mut [f32], x: &[f32]) {
+        for (sum, x) in sum.iter_mut().zip(x) {
+            *sum += x;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,7 +13,7 @@ use candle_core::{
 
 use crate::kernels::products::Products;
 use crate::kernels::read;
-use crate::kernels::simd::vectorized;
+use crate::kernels::simd::add_to;
 
 /// Operations in the order they ran, if it records.
 #[derive(Default)]
@@ -157,13 +157,5 @@ impl InplaceOp1 for Add<'_> {
         };
         add_to(&mut sum[start..end], self.0);
         Ok(())
-    }
-}
-
-vectorized! {
-    fn add_to(sum: &mut [f32], x: &[f32]) {
-        for (sum, x) in sum.iter_mut().zip(x) {
-            *sum += x;
-        }
     }
 }

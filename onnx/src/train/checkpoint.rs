@@ -12,6 +12,7 @@ use crate::model::Parameters;
 use crate::model::error::Error;
 use crate::model::recipe::Recipe;
 use crate::model::trained::{self, Trained, save_tensors};
+use crate::train;
 use crate::train::report::Epoch;
 
 const FILE: &str = "checkpoint.safetensors";
@@ -33,6 +34,9 @@ pub(crate) struct Checkpoint {
 pub(crate) struct Progress {
     recipe: Recipe,
     dataset: String,
+    /// The codes that trained it so far, in order, joined by `+`.
+    #[serde(default)]
+    pub(crate) code: String,
     /// Steps of the optimizer so far.
     pub(crate) steps: u64,
     /// The epochs so far.
@@ -47,6 +51,7 @@ impl Checkpoint {
             progress: Progress {
                 recipe: recipe.clone(),
                 dataset,
+                code: train::CODE.to_owned(),
                 steps: 0,
                 epochs: Vec::new(),
             },
@@ -75,8 +80,12 @@ impl Checkpoint {
             .remove(PROGRESS)
             .ok_or_else(missing)?
             .to_vec1::<u8>()?;
-        let progress: Progress = serde_json::from_slice(&progress).map_err(Error::file(&path))?;
+        let mut progress: Progress =
+            serde_json::from_slice(&progress).map_err(Error::file(&path))?;
         progress.check(run, recipe, dataset)?;
+        if !progress.code.ends_with(train::CODE) {
+            progress.code = format!("{}+{}", progress.code, train::CODE);
+        }
         let mut state = Self {
             progress,
             parameters: Parameters::new(),

@@ -9,7 +9,7 @@ use crate::metrics::Figures;
 use crate::model::error::Error;
 use crate::model::recipe::Recipe;
 use crate::model::trained::{self, Trained};
-use crate::train;
+use crate::train::checkpoint::Progress;
 
 /// The name of the report in a run directory.
 const FILE: &str = "training.json";
@@ -19,7 +19,8 @@ const FILE: &str = "training.json";
 pub struct Report {
     /// The recipe as it was trained, overrides included.
     pub recipe: Recipe,
-    /// The code that finished it, see [`crate::train::CODE`]; empty if it left no name.
+    /// The code that trained it, see [`crate::train::CODE`]; several joined by `+` if it was resumed by another, empty if it left
+    /// no name.
     #[serde(default)]
     pub code: String,
     /// Name of the dataset.
@@ -76,14 +77,15 @@ impl Report {
     pub(crate) fn new(
         model: &Trained,
         dataset: &Dataset,
-        epochs: Vec<Epoch>,
+        progress: Progress,
         test: Figures,
     ) -> Self {
+        let Progress { code, epochs, .. } = progress;
         let sum = |of: fn(&Epoch) -> Option<f64>| epochs.iter().map(of).sum::<Option<f64>>();
         let targets = epochs.iter().map(|epoch| epoch.targets as f64).sum::<f64>();
         Self {
             recipe: model.recipe.clone(),
-            code: train::CODE.to_owned(),
+            code,
             dataset: dataset.name.clone(),
             dataset_hash: dataset.hash.clone(),
             parameters: model.parameter_count(),

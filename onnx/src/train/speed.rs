@@ -80,7 +80,6 @@ pub fn measure(recipe: &Recipe, dataset: &Dataset, whole_catalog: bool) -> Resul
         dataset,
         split: &split,
         dir: std::path::Path::new(""),
-        targets: 0,
     };
     match &recipe.tower {
         Tower::Attention(tower) => run.time(EveryPosition::new(&fresh, tower, training)?, &fresh),

@@ -127,7 +127,6 @@ fn interrupted(recipe: &Recipe, dataset: &Dataset, dir: &Path) {
         dataset,
         split: &split,
         dir,
-        targets: 1,
     };
     run.round(&mut objective, &model, &held_out, &mut state, &pace)
         .unwrap();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use encoder::sample::{BIAS, Reads, Sample};
 use proto::v1::EmbedUsersRequest;
+use tonic::Code;
 
 use crate::house::{Site, Tower, USERS, check_close, event, stored, vector};
 
@@ -118,7 +119,15 @@ async fn a_generation_with_damaged_rows_is_refused_and_the_last_good_one_kept() 
 
     // CURRENT names the damaged one first, so by the time the other one serves it was refused.
     let mut tower = site.start(USERS).await;
-    tower.record(vec![event("7", 1, "a", 1)]).await.unwrap();
+    let history = [1, 3].map(|item| event("7", item as i64, "a", item));
+    tower.record(history.into()).await.unwrap();
     check_close(&vector(&tower.embed_stored("7").await), &sum_of(&[1]));
     check_close(&embed(&mut tower, &good).await.0, &sum_of(&[1]));
+    let request = EmbedUsersRequest {
+        generation: bad.id,
+        users: vec![stored("7")],
+        ..EmbedUsersRequest::default()
+    };
+    let refused = tower.users.embed_users(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
 }

@@ -1,6 +1,7 @@
 //! The bias by the time between two events, as a graph: seconds to buckets to scores.
 //!
-//! Times are running sums of the gaps in f64, which holds every second of a history. The bucket is the number of edges
+//! Times are running sums of the gaps in f64. A gap comes in as f32, which holds every second up to 194 days; a longer one is
+//! off by a few seconds, which only moves a pair that lies as close to an edge. The bucket is the number of edges
 //! 1, 2, 4, .. not above the seconds: one more than the whole part of log2(seconds + 1/2), where the half keeps the logarithm
 //! of whole numbers away from the edges, and 0 seconds below them.
 
