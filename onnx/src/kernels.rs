@@ -7,7 +7,6 @@ pub(crate) mod adamw;
 pub(crate) mod add;
 pub(crate) mod attention;
 pub(crate) mod bag;
-pub(crate) mod best_full_softmax;
 pub(crate) mod best_sampled_softmax;
 pub(crate) mod bf16;
 pub(crate) mod concat;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 
 use crate::kernels::bag::Bags;
-use crate::kernels::full_softmax::{Watched, full_softmax};
+use crate::kernels::full_softmax::{Over, Watched, full_softmax};
 use crate::kernels::tape::Tape;
 use crate::loss::{Objective, Step};
 use crate::model::Parameters;
@@ -120,15 +120,14 @@ impl Objective for EveryPosition {
         let h = attention::users(tape, &self.tower, parameters, &items, &part.windows, drops)?;
         let rate = self.tower.id_dropout;
         let ranked = cold_items::ranked(tape, rate, parameters, &self.catalog, &items, drops)?;
-        full_softmax(
-            tape,
-            &h,
-            &ranked,
-            RESERVED,
-            part.targets.clone(),
-            part.watched.clone(),
-            part.scale,
-        )
+        let over = Over {
+            reserved: RESERVED,
+            targets: part.targets.clone(),
+            watched: part.watched.clone(),
+            active: None,
+            scale: part.scale,
+        };
+        full_softmax(tape, &h, &ranked, over)
     }
 }
 

@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::dataset::split::{Sequence, Split};
 use crate::kernels::bag::Bags;
-use crate::kernels::full_softmax::{Watched, full_softmax};
+use crate::kernels::full_softmax::{Over, Watched, full_softmax};
 use crate::kernels::pool::Weights;
 use crate::kernels::sampled_softmax::sampled_softmax;
 use crate::kernels::shared_softmax::{Shared, shared_softmax};
@@ -269,15 +269,21 @@ fn plain(tape: &Tape, h: &Tensor, items: &Tensor, part: &Part) -> Result<Tensor>
             sampled_softmax(tape, h, items, candidates.clone(), part.scale)
         }
         Targets::Shared(shared) => shared_softmax(tape, h, items, shared.clone(), part.scale),
-        Targets::Full(targets, watched) => full_softmax(
-            tape,
-            h,
-            items,
-            RESERVED,
-            targets.clone(),
-            watched.clone(),
-            part.scale,
-        ),
+        Targets::Full(targets, watched) => {
+            let over = over(targets, watched, None, part.scale);
+            full_softmax(tape, h, items, over)
+        }
+    }
+}
+
+/// The whole catalog but what each user has watched.
+fn over(targets: &[u32], watched: &Watched, active: Option<Arc<[u32]>>, scale: f32) -> Over {
+    Over {
+        reserved: RESERVED,
+        targets: targets.to_vec(),
+        watched: watched.clone(),
+        active,
+        scale,
     }
 }
 

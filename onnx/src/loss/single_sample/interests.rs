@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use candle_core::{Error, Result, Tensor};
 
-use crate::kernels::best_full_softmax::best_full_softmax;
 use crate::kernels::best_sampled_softmax::best_sampled_softmax;
+use crate::kernels::full_softmax::full_softmax;
 use crate::kernels::label_aware::label_aware;
 use crate::kernels::tape::Tape;
-use crate::loss::single_sample::{Part, Targets, plain};
+use crate::loss::single_sample::{Part, Targets, over, plain};
 use crate::model::recipe::{Capsules, Choice};
-use crate::model::vocabulary::RESERVED;
 
 /// A part's share of the step's loss; `h` is `[users * interests, d]`.
 pub(super) fn loss(
@@ -31,16 +30,10 @@ pub(super) fn loss(
         (Choice::Best, Targets::Sampled(candidates)) => {
             best_sampled_softmax(tape, h, items, candidates.clone(), active, part.scale)
         }
-        (Choice::Best, Targets::Full(targets, watched)) => best_full_softmax(
-            tape,
-            h,
-            items,
-            RESERVED,
-            targets.clone(),
-            active,
-            watched.clone(),
-            part.scale,
-        ),
+        (Choice::Best, Targets::Full(targets, watched)) => {
+            let over = over(targets, watched, Some(active), part.scale);
+            full_softmax(tape, h, items, over)
+        }
         (Choice::Best, Targets::Shared(_)) => Err(Error::Msg(
             "the best interest is not trained with shared negatives".into(),
         )),
