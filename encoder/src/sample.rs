@@ -52,6 +52,8 @@ pub struct Sample {
     pub seed: u64,
     /// What the user tower is given.
     pub reads: Reads,
+    /// Whether an item that it does not know has a vector; else that is all zero.
+    pub embeds_unknown: bool,
 }
 
 impl Default for Sample {
@@ -63,6 +65,7 @@ impl Default for Sample {
             history: 5,
             seed: 1,
             reads: Reads::default(),
+            embeds_unknown: false,
         }
     }
 }
@@ -111,9 +114,14 @@ impl Sample {
         artifact::seal(dir, "encoder::sample")
     }
 
-    /// Returns an item's vector; all zero if the artifact does not know it.
+    /// Returns an item's vector.
     pub fn row(&self, item: u64) -> Vec<f32> {
-        match self.items.iter().position(|known| *known == item) {
+        let known = self.items.iter().position(|known| *known == item);
+        self.row_at(known.or_else(|| self.embeds_unknown.then_some(self.items.len())))
+    }
+
+    fn row_at(&self, place: Option<usize>) -> Vec<f32> {
+        match place {
             Some(at) => (0..self.dim)
                 .map(|place| self.number(at * self.dim + place))
                 .collect(),
@@ -226,9 +234,10 @@ impl Sample {
         ids.into_iter().map(item).collect()
     }
 
-    /// Two rows of zeros, then the items'.
+    /// A row of zeros, one of the unknown, then the items'.
     fn table(&self) -> TensorProto {
-        let mut rows = vec![0.0; 2 * self.dim];
+        let mut rows = vec![0.0; self.dim];
+        rows.extend(self.row_at(self.embeds_unknown.then_some(self.items.len())));
         self.items
             .iter()
             .for_each(|item| rows.extend(self.row(*item)));

@@ -57,6 +57,8 @@ pub struct CatalogChecks {
 pub struct EmbedConfig {
     /// Items a message.
     pub chunk: usize,
+    /// Whether items that the artifact does not know are indexed, too.
+    pub unknown_items: bool,
     /// How long the item tower may take over all of it.
     #[serde(with = "humantime_serde")]
     pub deadline: Duration,

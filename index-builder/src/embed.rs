@@ -27,13 +27,15 @@ pub(crate) struct Embedded {
     pub(crate) items: Vec<CatalogItem>,
     /// `[items, dim]`.
     pub(crate) vectors: Vec<f32>,
-    /// Items left out because the artifact does not know them.
+    /// Items left out: the artifact does not know them, or they have no other features either.
+    pub(crate) left_out: u64,
+    /// Items that the artifact does not know, indexed by their other features.
     pub(crate) unknown: u64,
     /// What the lines of the catalog were.
     pub(crate) counts: Counts,
 }
 
-/// Embeds every item of the catalog that `artifact` knows.
+/// Embeds every item of the catalog that `artifact` knows, and the others if `embed.unknown_items` says so.
 ///
 /// Reading, embedding and keeping run at once; each waits for the next when that falls behind.
 ///
@@ -48,6 +50,7 @@ pub(crate) async fn catalog(config: &Config, artifact: &Arc<Artifact>) -> Result
         dim: artifact.signature().dim,
         ..Embedded::default()
     };
+    let known = |item: &CatalogItem| artifact.knows_item(item.id);
 
     let reading = ReadAhead::begin(config, Arc::clone(artifact), AHEAD)?;
     let (sent, mut awaited) = mpsc::channel(AHEAD);
@@ -60,24 +63,49 @@ pub(crate) async fn catalog(config: &Config, artifact: &Arc<Artifact>) -> Result
     while let Some(answer) = answers.next().await {
         let answer = answer?;
         let chunk = awaited.recv().await.ok_or(Error::Unasked)?;
-        check(&chunk, &answer, &space, embedded.dim)?;
+        check(&chunk, &answer, &space, embedded.dim, known)?;
         bar.inc(chunk.len() as u64);
-        embedded.items.extend(chunk);
-        embedded.vectors.extend(answer.values);
+        embedded.keep(chunk, &answer.values, known);
     }
     drop(answers);
     bar.finish_and_clear();
 
     let read = reading.done.await??;
-    if read.known != embedded.items.len() as u64 {
+    let answered = embedded.items.len() as u64 + embedded.left_out;
+    if read.items != answered {
         return Err(Error::Unanswered {
-            asked: read.known,
-            answered: embedded.items.len(),
+            asked: read.items,
+            answered,
         });
     }
-    embedded.unknown = read.unknown;
+    embedded.left_out += read.left_out;
     embedded.counts = read.counts;
     Ok(embedded)
+}
+
+impl Embedded {
+    /// Keeps the answer to a chunk, but for unknown items whose vector says nothing.
+    fn keep(
+        &mut self,
+        chunk: Vec<CatalogItem>,
+        values: &[f32],
+        known: impl Fn(&CatalogItem) -> bool,
+    ) {
+        for (item, row) in chunk.into_iter().zip(values.chunks_exact(self.dim)) {
+            let known = known(&item);
+            if !known && is_zero(row) {
+                self.left_out += 1;
+                continue;
+            }
+            self.unknown += u64::from(!known);
+            self.items.push(item);
+            self.vectors.extend(row);
+        }
+    }
+}
+
+fn is_zero(row: &[f32]) -> bool {
+    row.iter().all(|value| *value == 0.0)
 }
 
 /// Turns chunks into requests; each chunk waits in `sent` for its answer.
@@ -93,8 +121,14 @@ fn send(
     })
 }
 
-/// Refuses an answer whose vectors cannot be those of the chunk.
-fn check(chunk: &[CatalogItem], answer: &Answer, space: &str, dim: usize) -> Result<(), Error> {
+/// Refuses an answer whose vectors cannot be those of the chunk; only an unknown item's may be zero.
+fn check(
+    chunk: &[CatalogItem],
+    answer: &Answer,
+    space: &str,
+    dim: usize,
+    known: impl Fn(&CatalogItem) -> bool,
+) -> Result<(), Error> {
     if answer.space != space {
         return Err(Error::Space {
             asked: space.to_owned(),
@@ -109,11 +143,13 @@ fn check(chunk: &[CatalogItem], answer: &Answer, space: &str, dim: usize) -> Res
             found_values: answer.values.len(),
         });
     }
-    let bad = |row: &[f32]| row.iter().any(|v| !v.is_finite()) || row.iter().all(|v| *v == 0.0);
+    let bad = |item: &CatalogItem, row: &[f32]| {
+        row.iter().any(|value| !value.is_finite()) || (is_zero(row) && known(item))
+    };
     match chunk
         .iter()
         .zip(answer.values.chunks(dim))
-        .find(|(_, row)| bad(row))
+        .find(|(item, row)| bad(item, row))
     {
         Some((item, _)) => Err(Error::Vector { id: item.id }),
         None => Ok(()),
@@ -139,7 +175,7 @@ mod tests {
     }
 
     fn refusal(answer: &Answer) -> String {
-        check(&[item(1), item(2)], answer, "s", 2)
+        check(&[item(1), item(2)], answer, "s", 2, |_| true)
             .unwrap_err()
             .to_string()
     }
@@ -147,7 +183,23 @@ mod tests {
     #[test]
     fn a_vector_for_every_item_is_taken() {
         let good = answer("s", 2, &[1.0, 0.0, 0.0, -1.0]);
-        assert!(check(&[item(1), item(2)], &good, "s", 2).is_ok());
+        assert!(check(&[item(1), item(2)], &good, "s", 2, |_| true).is_ok());
+    }
+
+    #[test]
+    fn an_unknown_item_is_kept_unless_its_vector_is_zero() {
+        let known = |item: &CatalogItem| item.id == 1;
+        let chunk = || (1..=3).map(item).collect::<Vec<_>>();
+        let good = answer("s", 2, &[1.0, 0.0, 0.0, 0.0, 0.0, 2.0]);
+        assert!(check(&chunk(), &good, "s", 2, known).is_ok());
+        let mut embedded = Embedded {
+            dim: 2,
+            ..Embedded::default()
+        };
+        embedded.keep(chunk(), &good.values, known);
+        assert_eq!((embedded.unknown, embedded.left_out), (1, 1));
+        assert_eq!(embedded.vectors, [1.0, 0.0, 0.0, 2.0]);
+        assert_eq!(embedded.items[1].id, 3);
     }
 
     #[test]

@@ -88,7 +88,7 @@ pub enum Error {
         /// Items read from the catalog.
         asked: u64,
         /// Items whose vectors came.
-        answered: usize,
+        answered: u64,
     },
     /// Vectors of another space came back.
     #[error("asked for vectors of space {asked}, got space {found:?}")]

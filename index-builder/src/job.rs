@@ -31,7 +31,8 @@ pub(crate) async fn run(config: Config) -> Result<Summary, Error> {
     let staging = task::spawn_blocking(move || Staging::create(&staged)).await??;
 
     let embedded = embed::catalog(&config, &artifact).await?;
-    let (unknown_items, bad_lines) = (embedded.unknown, embedded.counts.bad);
+    let (unknown_items, left_out, bad_lines) =
+        (embedded.unknown, embedded.left_out, embedded.counts.bad);
     let shards = build::shards(&config, &artifact, embedded, staging.dir()).await?;
     let ann_recall = verify::graphs(&config, &artifact, &shards, staging.dir()).await?;
     let manifest = publish::commit(&config, &artifact, shards, staging).await?;
@@ -39,6 +40,7 @@ pub(crate) async fn run(config: Config) -> Result<Summary, Error> {
     let summary = Summary {
         items: manifest.items,
         unknown_items,
+        left_out,
         bad_lines,
         shards: manifest.shards.len(),
         bytes: manifest.files.values().map(|file| file.bytes).sum(),

@@ -16,7 +16,7 @@ use crate::{
 
 /// A catalog that is being read.
 pub(crate) struct ReadAhead {
-    /// Chunks of items that the artifact knows, in the order of the catalog.
+    /// Chunks of items to embed, in the order of the catalog.
     pub(crate) chunks: mpsc::Receiver<Vec<CatalogItem>>,
     /// Ends after the last chunk, or when nobody takes chunks any more.
     pub(crate) done: JoinHandle<Result<Read, Error>>,
@@ -25,10 +25,10 @@ pub(crate) struct ReadAhead {
 /// What was read.
 #[derive(Default)]
 pub(crate) struct Read {
-    /// Items that the artifact knows.
-    pub(crate) known: u64,
-    /// Items that it does not; they are in no chunk.
-    pub(crate) unknown: u64,
+    /// Items to embed.
+    pub(crate) items: u64,
+    /// Items that are in no chunk: the artifact does not know them.
+    pub(crate) left_out: u64,
     /// What the lines were.
     pub(crate) counts: Counts,
 }
@@ -39,6 +39,7 @@ struct Reader {
     path: PathBuf,
     artifact: Arc<Artifact>,
     chunk: usize,
+    unknown_items: bool,
     bad_lines: f64,
     sender: mpsc::Sender<Vec<CatalogItem>>,
 }
@@ -59,6 +60,7 @@ impl ReadAhead {
             path: config.catalog.clone(),
             artifact,
             chunk: config.embed.chunk,
+            unknown_items: config.embed.unknown_items,
             bad_lines: config.catalog_checks.bad_lines,
             sender,
         };
@@ -74,11 +76,11 @@ impl Reader {
         let mut read = Read::default();
         let mut chunk = Vec::with_capacity(self.chunk);
         while let Some(item) = self.catalog.next()? {
-            if !self.artifact.knows_item(item.id) {
-                read.unknown += 1;
+            if !self.unknown_items && !self.artifact.knows_item(item.id) {
+                read.left_out += 1;
                 continue;
             }
-            read.known += 1;
+            read.items += 1;
             chunk.push(item);
             if chunk.len() == self.chunk
                 && self.sender.blocking_send(mem::take(&mut chunk)).is_err()

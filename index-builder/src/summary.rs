@@ -13,8 +13,10 @@ pub struct Summary {
     pub space: String,
     /// Items in it.
     pub items: u64,
-    /// Items of the catalog that the artifact does not know; left out.
+    /// Those of them that the artifact does not know; indexed by their other features.
     pub unknown_items: u64,
+    /// Items of the catalog that the artifact does not know, and that are left out.
+    pub left_out: u64,
     /// Lines of the catalog that hold no item; left out.
     pub bad_lines: u64,
     /// Shards.
@@ -39,15 +41,19 @@ impl fmt::Display for Summary {
             items,
             shards,
             unknown_items,
+            left_out,
             bad_lines,
             ..
         } = self;
         writeln!(f, "generation      {generation}")?;
         writeln!(f, "space           {space}")?;
-        writeln!(f, "items           {items} in {shards} shards")?;
         writeln!(
             f,
-            "left out        {unknown_items} unknown, {bad_lines} bad lines"
+            "items           {items} in {shards} shards, {unknown_items} of them unknown to the artifact"
+        )?;
+        writeln!(
+            f,
+            "left out        {left_out} unknown, {bad_lines} bad lines"
         )?;
         writeln!(f, "ann recall@100  {:.4}", self.ann_recall)?;
         if let Some(hit_rate) = self.hit_rate {

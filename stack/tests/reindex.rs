@@ -184,7 +184,7 @@ async fn a_catalog_becomes_a_generation_that_is_served() {
     );
     let summary = rig.run().await.unwrap();
     assert_eq!(
-        (summary.items, summary.unknown_items, summary.bad_lines),
+        (summary.items, summary.left_out, summary.bad_lines),
         (NUMBERS + 1, 5, 1)
     );
     assert_eq!(
@@ -230,6 +230,32 @@ async fn a_catalog_becomes_a_generation_that_is_served() {
     assert_eq!(
         (popular.ids, popular.counts),
         (vec![9, 19, 29], vec![9, 9, 9])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn items_that_the_artifact_does_not_know_are_served_if_the_builder_is_told_so() {
+    let mut rig = Rig::new().await;
+    rig.sample = Sample {
+        seed: 2,
+        embeds_unknown: true,
+        ..rig.sample
+    };
+    rig.space = rig.put_artifact(&rig.sample, None).await;
+    rig.config.artifact = rig.space.clone();
+    rig.write_catalog(&lines(1..=NUMBERS + 5));
+    let summary = rig.run().await.unwrap();
+    assert_eq!((summary.items, summary.left_out), (NUMBERS, 5));
+
+    rig.config.embed.unknown_items = true;
+    let summary = rig.run().await.unwrap();
+    assert_eq!((summary.items, summary.left_out), (NUMBERS + 5, 0));
+    assert_eq!(summary.unknown_items, 5);
+    rig.served(&summary.generation).await;
+    let fresh = NUMBERS + 2;
+    assert_eq!(
+        rig.search(&summary.generation, fresh, 10).await.unwrap(),
+        rig.ranking(fresh, 1..=NUMBERS + 5)[..10]
     );
 }
 
