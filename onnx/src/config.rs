@@ -1,6 +1,6 @@
 //! The command line of `onnx`.
 
-use std::path::PathBuf;
+use std::{num::NonZero, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -140,6 +140,9 @@ pub struct Train {
     /// The seed, instead of the recipe's.
     #[arg(long)]
     pub seed: Option<u64>,
+    /// Threads, instead of the recipe's.
+    #[arg(long)]
+    pub shards: Option<NonZero<usize>>,
 }
 
 /// An export.

@@ -2,7 +2,7 @@
 
 mod output;
 
-use std::{path::Path, process::ExitCode};
+use std::{num::NonZero, path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -123,6 +123,7 @@ fn learn(arguments: &Train) -> anyhow::Result<()> {
     let overrides = Overrides {
         epochs: arguments.epochs,
         seed: arguments.seed,
+        shards: arguments.shards.map(NonZero::get),
     };
     let report = train::train(
         &recipe,
@@ -204,6 +205,7 @@ fn hide(arguments: &ColdStart) -> anyhow::Result<()> {
     let overrides = Overrides {
         epochs: arguments.epochs,
         seed: arguments.seed,
+        shards: None,
     };
     let found = cold_start::measure(
         &recipe,

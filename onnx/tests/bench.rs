@@ -12,7 +12,7 @@ use onnx::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-const ATTENTION: &str = include_str!("../towers/fast.toml");
+const ATTENTION: &str = include_str!("../towers/quick.toml");
 const YOUTUBEDNN: &str = include_str!("../towers/youtubednn-sum.toml");
 
 const ROWS: &str = r#"

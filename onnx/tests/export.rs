@@ -59,7 +59,7 @@ fn model(recipe: &str, dataset: &Dataset) -> Trained {
 }
 
 const DEFAULT: &str = include_str!("../towers/default.toml");
-const FAST: &str = include_str!("../towers/fast.toml");
+const QUICK: &str = include_str!("../towers/quick.toml");
 const YOUTUBEDNN: &str = include_str!("../towers/youtubednn-sum.toml");
 
 fn users(dataset: &Dataset) -> Vec<User> {
@@ -133,8 +133,8 @@ fn the_default_tower_is_the_same_in_onnx_runtime() {
 
 #[test]
 fn the_time_to_the_request_is_the_same_in_onnx_runtime() {
-    check_parity(&FAST.replacen("time_bias = true", "request_time = true", 1));
-    check_parity(&FAST.replacen(
+    check_parity(&QUICK.replacen("time_bias = true", "request_time = true", 1));
+    check_parity(&QUICK.replacen(
         "time_bias = true",
         "time_bias = true\nrequest_time = true",
         1,

@@ -33,7 +33,7 @@ pub struct Options {
     #[arg(long, default_value = "onnx/towers")]
     pub towers: PathBuf,
     /// The recipe, a file of that folder.
-    #[arg(long, default_value = "fast")]
+    #[arg(long, default_value = "quick")]
     pub recipe: String,
     /// Passes over the training data, instead of the recipe's.
     #[arg(long)]

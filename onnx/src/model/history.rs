@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn gaps_count_from_the_known_event_before_also_outside_the_window() {
-        let recipe = Recipe::fast_tower().unwrap();
+        let recipe = Recipe::quick_tower().unwrap();
         let events = [
             event(7, 5.0, 100),
             event(1, 5.0, 101),

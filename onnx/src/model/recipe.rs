@@ -129,6 +129,8 @@ pub struct Overrides {
     pub epochs: Option<usize>,
     /// Seed of everything drawn.
     pub seed: Option<u64>,
+    /// Parts that a step is cut into, each on a thread of its own.
+    pub shards: Option<usize>,
 }
 
 impl Recipe {
@@ -143,12 +145,12 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// The fast tower, which is compiled in.
+    /// The quick tower, which is compiled in.
     ///
     /// # Errors
     /// Never, as long as the tests pass.
-    pub fn fast_tower() -> Result<Self, Error> {
-        Self::parse(include_str!("../../towers/fast.toml"))
+    pub fn quick_tower() -> Result<Self, Error> {
+        Self::parse(include_str!("../../towers/quick.toml"))
     }
 
     /// Parses and checks a recipe.
@@ -167,6 +169,7 @@ impl Recipe {
         let mut recipe = self.clone();
         recipe.training.epochs = overrides.epochs.unwrap_or(recipe.training.epochs);
         recipe.training.seed = overrides.seed.unwrap_or(recipe.training.seed);
+        recipe.training.shards = overrides.shards.unwrap_or(recipe.training.shards);
         recipe
     }
 
@@ -291,7 +294,7 @@ mod tests {
     }
 
     fn refused(from: &str, to: &str, expected: &str) {
-        let text = include_str!("../../towers/fast.toml").replacen(from, to, 1);
+        let text = include_str!("../../towers/quick.toml").replacen(from, to, 1);
         let error = Recipe::parse(&text).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }

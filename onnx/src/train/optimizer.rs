@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_long_gradient_is_cut_to_the_norm_and_a_short_one_stays() {
-        let settings = Recipe::fast_tower().unwrap().training;
+        let settings = Recipe::quick_tower().unwrap().training;
         let optimizer = Optimizer {
             settings: &settings,
             rate: 0.1,

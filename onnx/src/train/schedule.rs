@@ -21,7 +21,7 @@ mod tests {
 
     #[test]
     fn it_rises_to_the_highest_and_falls_to_nothing() {
-        let settings = Recipe::fast_tower().unwrap().training;
+        let settings = Recipe::quick_tower().unwrap().training;
         assert!((rate(&settings, 50, 1_000) - 0.001).abs() < 1e-8);
         assert!((rate(&settings, 100, 1_000) - 0.002).abs() < 1e-8);
         assert!((rate(&settings, 550, 1_000) - 0.001).abs() < 1e-6);

@@ -48,7 +48,7 @@ fn circle() -> Dataset {
 }
 
 fn attention() -> Recipe {
-    let text = include_str!("../../towers/fast.toml")
+    let text = include_str!("../../towers/quick.toml")
         .replace(r#"["genres", "year"]"#, r#"["genres"]"#)
         .replace("dim = 64", "dim = 16")
         .replace("history = 50", "history = 6")
@@ -139,6 +139,7 @@ fn a_resumed_run_ends_as_one_that_was_never_stopped() {
     let recipe = youtubednn("{ sampled = { negatives = 10 } }").overridden(&Overrides {
         epochs: Some(3),
         seed: Some(7),
+        ..Overrides::default()
     });
     let expected = train(
         &recipe,

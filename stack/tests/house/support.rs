@@ -34,7 +34,7 @@ pub(crate) static SMALL: LazyLock<Small> = LazyLock::new(|| {
         data: folder.path().join("source").display().to_string(),
         work: folder.path().to_path_buf(),
         towers: PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../onnx/towers")),
-        recipe: "fast".to_owned(),
+        recipe: "quick".to_owned(),
         epochs: Some(1),
     };
     generator::generate(&generator::Options {

@@ -86,9 +86,10 @@ fn a_reindex_under_traffic_fails_nobody_and_mixes_nothing() {
     let overrides = Overrides {
         epochs: Some(1),
         seed: Some(2),
+        ..Overrides::default()
     };
     train::train(
-        &Recipe::fast_tower().unwrap(),
+        &Recipe::quick_tower().unwrap(),
         dataset,
         &run,
         &overrides,
