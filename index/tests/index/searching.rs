@@ -4,6 +4,7 @@ use std::sync::Barrier;
 
 use index::{
     exact,
+    hit::Hit,
     hnsw::{Hnsw, HnswConfig, Metric},
     shard::{Options, Rows as _},
 };
@@ -178,6 +179,30 @@ fn a_graph_of_another_metric_is_refused() {
         .open(&rows, &options)
         .unwrap_err();
     assert_eq!(cause.to_string(), "graph: metric is Cosine, expected Dot");
+}
+
+#[test]
+fn the_graph_finds_the_best_dot_products_however_unequal_the_lengths() {
+    let mut rows = Owned::random(6_000, 3);
+    for (i, row) in rows.vectors.chunks_exact_mut(DIM).enumerate() {
+        let factor = 1.4_f32.powi((i % 13) as i32);
+        row.iter_mut().for_each(|value| *value *= factor);
+    }
+    let config = HnswConfig {
+        metric: Metric::Dot,
+        expansion_search: 64,
+        ..HnswConfig::default()
+    };
+    let graph = Hnsw::build(rows.view(), &config, &|_| {}).unwrap();
+    let queries = random(100 * DIM, 4);
+    let found = queries.chunks_exact(DIM).map(|query| {
+        let near = graph.search(query, 20).unwrap();
+        let best = brute_force(&rows, query, 20, &[]);
+        let is_found = |hit: &&Hit| near.iter().any(|row| rows.ids[*row] == hit.id);
+        best.iter().filter(is_found).count()
+    });
+    let recall = found.sum::<usize>() as f64 / 2_000.0;
+    assert!(recall >= 0.99, "recall@20 is {recall}");
 }
 
 #[test]
