@@ -7,7 +7,7 @@
 //! - [`rows`] item ids and vectors, mapped; [`manifest`] what a generation consists of
 //! - [`store`] the directory: artifacts, generations, CURRENT and MEMBERS
 //! - [`publish`] stages and commits a generation; [`open`] reads one, hashing before use;
-//!   [`collect`] removes what CURRENT no longer names
+//!   [`collect`] removes what CURRENT no longer names; [`rollback`] goes back to what it still holds
 
 mod artifacts;
 pub mod collect;
@@ -22,6 +22,7 @@ pub mod partition;
 pub mod placement;
 pub mod pointer;
 pub mod publish;
+pub mod rollback;
 pub mod rows;
 mod staging;
 pub mod store;

@@ -1,8 +1,10 @@
-//! The command line: `index-builder run`.
+//! The command line.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use generation::{collect::collect, rollback::roll_back, store::Store};
+use serde::Serialize;
 use service::{
     config,
     telemetry::{self, Format},
@@ -10,11 +12,12 @@ use service::{
 use tokio::runtime::Runtime;
 
 use crate::{
-    config::{Config, DEFAULTS},
-    summary::Summary,
+    config::{Config, DEFAULTS, NAMED},
+    error::Error,
+    inspect,
 };
 
-/// Makes generations: a catalog in, a published index out.
+/// Makes generations: a catalog in, a published index out. Looks after those that are published.
 #[derive(Debug, Parser)]
 #[command(name = "index-builder", version)]
 struct Cli {
@@ -26,6 +29,31 @@ struct Cli {
 enum Command {
     /// Embed the catalog, build, verify and publish one generation.
     Run(Options),
+    /// List the generations of the store, newest first.
+    List(Options),
+    /// Hash every file of a generation and open its shards; exit 1 if it is broken.
+    Verify {
+        /// The generation; without it, the one that serves.
+        generation: Option<String>,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Let an earlier generation serve; the one that serves becomes the previous.
+    Rollback {
+        /// The generation; without it, the previous one.
+        #[arg(long, value_name = "GENERATION")]
+        to: Option<String>,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Remove old generations, never one that CURRENT names.
+    Gc {
+        /// How many stay, those that CURRENT names among them; overrides `keep_generations`.
+        #[arg(long)]
+        keep: Option<usize>,
+        #[command(flatten)]
+        options: Options,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -36,7 +64,7 @@ struct Options {
     /// Print the effective settings and exit.
     #[arg(long)]
     print_config: bool,
-    /// Print the summary as one JSON object.
+    /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
     /// How logs look; overrides `telemetry.format`.
@@ -47,9 +75,10 @@ struct Options {
 /// Parses the command line and does what it says.
 ///
 /// # Errors
-/// Why nothing was published.
+/// Why it could not be done.
 pub fn run() -> anyhow::Result<()> {
-    let Command::Run(options) = Cli::parse().command;
+    let command = Cli::parse().command;
+    let options = command.options();
     let settings: Config = config::layered("index-builder", DEFAULTS, options.config.as_deref())?;
     settings.validate()?;
     if options.print_config {
@@ -59,17 +88,64 @@ pub fn run() -> anyhow::Result<()> {
     let mut logs = settings.telemetry.clone();
     logs.format = options.log.unwrap_or(logs.format);
     telemetry::init(&logs);
-    let summary = Runtime::new()?.block_on(crate::run(settings))?;
-    print(&text(&summary, options.json)?);
-    Ok(())
+    let json = options.json;
+    Runtime::new()?.block_on(perform(command, settings, json))
 }
 
-fn text(summary: &Summary, json: bool) -> Result<String, serde_json::Error> {
-    if json {
-        serde_json::to_string(summary)
-    } else {
-        Ok(summary.to_string())
+async fn perform(command: Command, settings: Config, json: bool) -> anyhow::Result<()> {
+    let store = Store::open(&settings.store)?;
+    match command {
+        Command::Run(_) => {
+            let summary = crate::run(settings).await?;
+            answer(&summary, json, summary.to_string())
+        }
+        Command::List(_) => {
+            let listing = inspect::list(&store).await?;
+            answer(&listing, json, listing.to_string())
+        }
+        Command::Verify { generation, .. } => {
+            let checked = inspect::check(&store, generation).await?;
+            answer(&checked, json, checked.to_string())?;
+            match checked.problems.is_empty() {
+                true => Ok(()),
+                false => Err(Error::Broken {
+                    generation: checked.generation,
+                }
+                .into()),
+            }
+        }
+        Command::Rollback { to, .. } => {
+            let current = roll_back(&store, to.as_deref()).await?;
+            let text = format!("{} serves", current.serving);
+            answer(&current, json, text)
+        }
+        Command::Gc { keep, .. } => {
+            let keep = keep.unwrap_or(settings.keep_generations);
+            let removed = collect(&store, keep.saturating_sub(NAMED)).await?;
+            let text = format!("{} removed\n{}", removed.len(), removed.join("\n"));
+            answer(&removed, json, text.trim_end().to_owned())
+        }
     }
+}
+
+impl Command {
+    fn options(&self) -> &Options {
+        match self {
+            Self::Run(options)
+            | Self::List(options)
+            | Self::Verify { options, .. }
+            | Self::Rollback { options, .. }
+            | Self::Gc { options, .. } => options,
+        }
+    }
+}
+
+fn answer(answer: &impl Serialize, json: bool, text: String) -> anyhow::Result<()> {
+    print(&match json {
+        true => serde_json::to_string(answer)?,
+        false => text,
+    });
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "the answer to the command, not a log")]

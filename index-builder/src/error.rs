@@ -1,8 +1,8 @@
-//! Why nothing was published.
+//! Why a command failed.
 
 use std::{io, path::PathBuf};
 
-/// Why a run stopped; the store's CURRENT is as it was.
+/// Why a command failed; the store's CURRENT is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The settings cannot be read.
@@ -159,6 +159,15 @@ pub enum Error {
         found: f64,
         /// The floor.
         floor: f64,
+    },
+    /// There is no generation to look at.
+    #[error("the store has no CURRENT: nothing serves")]
+    NothingServes,
+    /// A generation is not what was published.
+    #[error("generation {generation} is broken")]
+    Broken {
+        /// The generation.
+        generation: String,
     },
     /// A thread of the run did not finish.
     #[error("a thread of the run did not finish: {0}")]

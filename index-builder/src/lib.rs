@@ -4,7 +4,7 @@
 //! [`run`] turns a catalog into one published generation, at any time while people are served: it
 //! needs a store and one item tower to embed with. Whatever stops it leaves what serves as it was.
 //!
-//! `job` is the order; each of its steps is the file of that name.
+//! `job` is the order; each of its steps is the file of that name. `inspect` looks at what was published.
 
 mod artifact;
 mod build;
@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 mod embed;
 pub mod error;
+pub mod inspect;
 mod item_tower;
 mod job;
 mod popularity;

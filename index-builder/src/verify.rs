@@ -89,7 +89,11 @@ fn graph(
     entry: &ShardEntry,
     hnsw: &HnswConfig,
 ) -> Result<f64, Error> {
-    let shard = open(dir, entry, hnsw)?;
+    let file = |name: &str| {
+        let path: PathBuf = dir.join(name);
+        File::open(&path).map_err(|source| Error::Read { path, source })
+    };
+    let shard = open(file, entry, hnsw)?;
     let k = NEIGHBOURS.min(shard.len() / ROWS_A_NEIGHBOUR).max(1);
     let mut random = StdRng::seed_from_u64(config.seed);
     let mut found = 0;
@@ -109,12 +113,12 @@ fn graph(
     Ok(recall)
 }
 
-/// Opens a staged shard so that its graph is walked however few rows it has.
-fn open(dir: &Path, entry: &ShardEntry, hnsw: &HnswConfig) -> Result<Shard<Mapped>, Error> {
-    let file = |name: &str| {
-        let path: PathBuf = dir.join(name);
-        File::open(&path).map_err(|source| Error::Read { path, source })
-    };
+/// Opens a shard from its files, so that its graph is walked however few rows it has.
+pub(crate) fn open(
+    file: impl Fn(&str) -> Result<File, Error>,
+    entry: &ShardEntry,
+    hnsw: &HnswConfig,
+) -> Result<Shard<Mapped>, Error> {
     let rows = Mapped(rows::Rows::map(&file(&entry.rows)?)?);
     let options = Options {
         exact_below: 0,
@@ -147,8 +151,8 @@ fn overlap(shard: &Shard<Mapped>, query: &[f32], k: usize) -> Result<usize, Erro
     Ok(found.iter().filter(|hit| hit.score >= last).count())
 }
 
-/// Staged rows.
-struct Mapped(rows::Rows);
+/// Rows in their file.
+pub(crate) struct Mapped(rows::Rows);
 
 impl Rows for Mapped {
     fn view(&self) -> RowsView<'_> {

@@ -10,4 +10,5 @@ mod manifests;
 mod opening;
 mod pointers;
 mod publishing;
+mod rollback;
 mod rows;
