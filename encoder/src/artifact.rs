@@ -19,10 +19,13 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     error::Error,
-    features::tensors::{ItemTensors, UserTensors},
+    features::{
+        Features,
+        tensors::{ItemTensors, UserTensors},
+    },
     golden,
     session::{ItemEncoder, UserEncoder},
-    signature::Signature,
+    signature::{Signature, Source},
     vocabulary::Vocabularies,
 };
 
@@ -105,6 +108,15 @@ impl Artifact {
     /// Returns the files listed, without the report.
     pub fn listing(&self) -> &Listing {
         &self.listing
+    }
+
+    /// Returns whether the item tower reads one of these features of an item.
+    pub fn reads_any(&self, features: &Features) -> bool {
+        let inputs = &self.signature().item.inputs;
+        inputs.iter().any(|input| match &input.source {
+            Source::Item(feature) => features.contains_key(feature),
+            _ => false,
+        })
     }
 
     /// Returns whether the item tower can tell the item from one it has never seen.

@@ -1,10 +1,10 @@
 //! A small artifact whose vectors can be told in advance: an example of the format, and what tests serve.
 //!
-//! An item's vector is its row of a table; a user's is the sum of the rows of the history, plus [`BIAS`] in the first
+//! An item's vector is its row of a table, and that of its kind if it reads one; a user's is the sum of the rows of the history, plus [`BIAS`] in the first
 //! place. If it [`Reads::Ages`], the age of each event of the history, in hours, is added to every place too. The towers
 //! are true ONNX graphs, so ONNX Runtime runs them, and the user tower needs no table if it [`Reads::Vectors`].
 
-use std::{fs, path::Path};
+use std::{fs, iter, path::Path};
 
 use prost::Message as _;
 use serde_json::json;
@@ -26,6 +26,9 @@ pub const BIAS: f32 = 0.5;
 
 /// Seconds that count as 1 where ages are read.
 const HOUR: f64 = 3_600.0;
+
+/// What an item's `kind` may be.
+pub const KINDS: [&str; 2] = ["a", "b"];
 
 /// What the user tower is given of each event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,8 +55,8 @@ pub struct Sample {
     pub seed: u64,
     /// What the user tower is given.
     pub reads: Reads,
-    /// Whether an item that it does not know has a vector; else that is all zero.
-    pub embeds_unknown: bool,
+    /// Whether an item's feature `kind`, one of [`KINDS`], adds to its vector; that of an unknown item is all zero without.
+    pub reads_kind: bool,
 }
 
 impl Default for Sample {
@@ -65,7 +68,7 @@ impl Default for Sample {
             history: 5,
             seed: 1,
             reads: Reads::default(),
-            embeds_unknown: false,
+            reads_kind: false,
         }
     }
 }
@@ -76,13 +79,15 @@ impl Sample {
     /// # Errors
     /// [`Error::File`] if a file cannot be written.
     pub fn write(&self, dir: &Path) -> Result<String, Error> {
-        let vocabulary: String = ["<pad>".to_owned(), "<unk>".to_owned()]
-            .into_iter()
-            .chain(self.items.iter().map(u64::to_string))
-            .map(|line| line + "\n")
-            .collect();
         let put = |name: &str, bytes: Vec<u8>| put(&dir.join(name), bytes);
-        put("vocabulary/item.id.txt", vocabulary.into_bytes())?;
+        put(
+            "vocabulary/item.id.txt",
+            vocabulary(self.items.iter().map(u64::to_string)),
+        )?;
+        if self.reads_kind {
+            let kinds = KINDS.iter().map(|kind| (*kind).to_owned());
+            put("vocabulary/item.kind.txt", vocabulary(kinds))?;
+        }
         put(SIGNATURE, format!("{:#}\n", self.signature()).into_bytes())?;
         put(USER_TOWER, self.user_tower().encode_to_vec())?;
         put(ITEM_TOWER, self.item_tower().encode_to_vec())?;
@@ -114,10 +119,15 @@ impl Sample {
         artifact::seal(dir, "encoder::sample")
     }
 
-    /// Returns an item's vector.
+    /// Returns what a kind adds to an item's vector; nothing if it is none of [`KINDS`].
+    pub fn kind(&self, kind: &str) -> Vec<f32> {
+        let known = KINDS.iter().position(|known| *known == kind);
+        self.row_at(known.map(|at| self.items.len() + at))
+    }
+
+    /// Returns the vector of an item without a kind; all zero if the artifact does not know it.
     pub fn row(&self, item: u64) -> Vec<f32> {
-        let known = self.items.iter().position(|known| *known == item);
-        self.row_at(known.or_else(|| self.embeds_unknown.then_some(self.items.len())))
+        self.row_at(self.items.iter().position(|known| *known == item))
     }
 
     fn row_at(&self, place: Option<usize>) -> Vec<f32> {
@@ -182,12 +192,21 @@ impl Sample {
                 "encoding": {"numeric": {"mean": 0.0, "std": HOUR}},
             }));
         }
+        let mut of_item = vec![
+            json!({"name": "item", "dtype": "i64", "shape": [null], "source": "item.id", "encoding": vocabulary}),
+        ];
+        if self.reads_kind {
+            of_item.push(json!({
+                "name": "kind", "dtype": "i64", "shape": [null], "source": "item.kind",
+                "encoding": {"vocabulary": {"file": "vocabulary/item.kind.txt", "unknown": 1, "padding": 0}},
+            }));
+        }
         json!({
             "format": 1, "metric": "dot", "normalized": false, "dim": self.dim, "interests": 1,
             "history": {"length": self.history, "side": "left", "order": "oldest_first"},
             "user": {"inputs": inputs, "output": {"name": "user"}},
             "item": {
-                "inputs": [{"name": "item", "dtype": "i64", "shape": [null], "source": "item.id", "encoding": vocabulary}],
+                "inputs": of_item,
                 "output": {"name": "vector"},
             },
         })
@@ -234,14 +253,16 @@ impl Sample {
         ids.into_iter().map(item).collect()
     }
 
-    /// A row of zeros, one of the unknown, then the items'.
+    /// Two rows of zeros, then the items'.
     fn table(&self) -> TensorProto {
-        let mut rows = vec![0.0; self.dim];
-        rows.extend(self.row_at(self.embeds_unknown.then_some(self.items.len())));
-        self.items
-            .iter()
-            .for_each(|item| rows.extend(self.row(*item)));
-        TensorProto::f32s("table", &[self.items.len() + 2, self.dim], &rows)
+        self.rows("table", self.items.iter().map(|item| self.row(*item)))
+    }
+
+    fn rows(&self, name: &str, rows: impl Iterator<Item = Vec<f32>>) -> TensorProto {
+        let all: Vec<f32> = iter::repeat_n(0.0, 2 * self.dim)
+            .chain(rows.flatten())
+            .collect();
+        TensorProto::f32s(name, &[all.len() / self.dim, self.dim], &all)
     }
 
     fn user_tower(&self) -> ModelProto {
@@ -292,15 +313,34 @@ impl Sample {
     }
 
     fn item_tower(&self) -> ModelProto {
+        let ids = |name: &str| value(name, DataType::Int64, &[]);
+        let (mut nodes, mut initializer) = (Vec::new(), vec![self.table()]);
+        let mut input = vec![ids("item")];
+        if self.reads_kind {
+            initializer.push(self.rows("kinds", KINDS.iter().map(|kind| self.kind(kind))));
+            input.push(ids("kind"));
+            nodes.push(node("Gather", &["table", "item"], "of_item"));
+            nodes.push(node("Gather", &["kinds", "kind"], "of_kind"));
+            nodes.push(node("Add", &["of_item", "of_kind"], "vector"));
+        } else {
+            nodes.push(node("Gather", &["table", "item"], "vector"));
+        }
         model(GraphProto {
             name: "item".to_owned(),
-            node: vec![node("Gather", &["table", "item"], "vector")],
-            initializer: vec![self.table()],
-            input: vec![value("item", DataType::Int64, &[])],
+            node: nodes,
+            initializer,
+            input,
             output: vec![value("vector", DataType::Float, &[self.dim])],
             ..GraphProto::default()
         })
     }
+}
+
+/// A vocabulary's file: two reserved lines, then the values'.
+fn vocabulary(values: impl Iterator<Item = String>) -> Vec<u8> {
+    let reserved = ["<pad>".to_owned(), "<unk>".to_owned()].into_iter();
+    let lines = reserved.chain(values).map(|line| line + "\n");
+    lines.collect::<String>().into_bytes()
 }
 
 fn put(path: &Path, bytes: Vec<u8>) -> Result<(), Error> {
@@ -341,7 +381,7 @@ fn value(name: &str, elements: DataType, axes: &[usize]) -> ValueInfoProto {
     let axes = axes
         .iter()
         .map(|axis| DimensionValue::DimValue(*axis as i64));
-    let dim = std::iter::once(batch)
+    let dim = iter::once(batch)
         .chain(axes)
         .map(|value| DimensionProto { value: Some(value) });
     ValueInfoProto {

@@ -10,8 +10,9 @@ use crate::{
     store::Store,
 };
 
-/// Removes all generations but those that CURRENT names and the `keep` newest others; returns the
-/// ids removed.
+/// Removes all but `keep` generations, those that CURRENT names and the newest others; returns the ids removed.
+///
+/// What CURRENT names stays, even if that is more. While there is no CURRENT, only what is half removed goes.
 ///
 /// Only unlinks: who has a file mapped keeps it whole. The manifest goes first, so that a
 /// generation half removed is none, and the next collection finishes it.
@@ -32,7 +33,7 @@ fn collect_now(store: &Store, keep: usize) -> Result<Vec<String>, Error> {
             .flat_map(|current| current.value.generations())
             .any(|named| named == id)
     };
-    let (mut whole, mut removed) = (Vec::new(), Vec::new());
+    let (mut kept, mut whole, mut removed) = (0, Vec::new(), Vec::new());
     for id in list(store)? {
         match store
             .generations_dir()
@@ -40,13 +41,15 @@ fn collect_now(store: &Store, keep: usize) -> Result<Vec<String>, Error> {
             .join(manifest::FILE)
             .exists()
         {
-            _ if named(&id) => {}
+            _ if named(&id) => kept += 1,
             true => whole.push(id),
             false => removed.push(id),
         }
     }
-    whole.sort_unstable_by(|a, b| b.cmp(a));
-    removed.extend(whole.split_off(keep.min(whole.len())));
+    if current.is_some() {
+        whole.sort_unstable_by(|a, b| b.cmp(a));
+        removed.extend(whole.split_off(keep.saturating_sub(kept).min(whole.len())));
+    }
     for id in &removed {
         remove(store, id)?;
     }

@@ -61,6 +61,15 @@ pub enum Error {
         /// The version the caller went by.
         expected: String,
     },
+    /// No generation was ever published.
+    #[error("the store has no CURRENT: nothing serves")]
+    NothingServes,
+    /// There is nothing to go back to.
+    #[error("CURRENT names {serving} and no previous generation")]
+    NoPrevious {
+        /// The generation that serves.
+        serving: String,
+    },
     /// The store has no such artifact, generation or file.
     #[error("{what} {name} is not in the store")]
     Missing {

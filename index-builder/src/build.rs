@@ -33,7 +33,7 @@ pub(crate) async fn shards(
 ) -> Result<Vec<ShardEntry>, Error> {
     if embedded.items.is_empty() {
         return Err(Error::Empty {
-            unknown: embedded.left_out,
+            left_out: embedded.left_out,
         });
     }
     let builder = Builder {

@@ -1,6 +1,10 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
 use generation::{collect::collect, rollback::roll_back, store::Store};
@@ -12,10 +16,13 @@ use service::{
 use tokio::runtime::Runtime;
 
 use crate::{
-    config::{Config, DEFAULTS, NAMED},
+    config::{Config, DEFAULTS},
     error::Error,
     inspect,
 };
+
+/// The exit code of a generation that is broken.
+const BROKEN: u8 = 2;
 
 /// Makes generations: a catalog in, a published index out. Looks after those that are published.
 #[derive(Debug, Parser)]
@@ -31,7 +38,7 @@ enum Command {
     Run(Options),
     /// List the generations of the store, newest first.
     List(Options),
-    /// Hash every file of a generation and open its shards; exit 1 if it is broken.
+    /// Hash every file of a generation and open what it holds; exit with 2 if it is broken.
     Verify {
         /// The generation; without it, the one that serves.
         generation: Option<String>,
@@ -76,14 +83,21 @@ struct Options {
 ///
 /// # Errors
 /// Why it could not be done.
-pub fn run() -> anyhow::Result<()> {
+pub fn run() -> anyhow::Result<ExitCode> {
     let command = Cli::parse().command;
     let options = command.options();
-    let settings: Config = config::layered("index-builder", DEFAULTS, options.config.as_deref())?;
+    let mut settings: Config =
+        config::layered("index-builder", DEFAULTS, options.config.as_deref())?;
+    if let Command::Gc {
+        keep: Some(keep), ..
+    } = command
+    {
+        settings.keep_generations = keep;
+    }
     settings.validate()?;
     if options.print_config {
         print(config::print(&settings)?.trim_end());
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let mut logs = settings.telemetry.clone();
     logs.format = options.log.unwrap_or(logs.format);
@@ -92,39 +106,42 @@ pub fn run() -> anyhow::Result<()> {
     Runtime::new()?.block_on(perform(command, settings, json))
 }
 
-async fn perform(command: Command, settings: Config, json: bool) -> anyhow::Result<()> {
-    let store = Store::open(&settings.store)?;
+async fn perform(command: Command, settings: Config, json: bool) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(_) => {
             let summary = crate::run(settings).await?;
-            answer(&summary, json, summary.to_string())
+            answer(&summary, json, &summary)?;
         }
         Command::List(_) => {
-            let listing = inspect::list(&store).await?;
-            answer(&listing, json, listing.to_string())
+            let listing = inspect::list(&open(&settings)?).await?;
+            answer(&listing, json, &listing)?;
         }
         Command::Verify { generation, .. } => {
-            let checked = inspect::check(&store, generation).await?;
-            answer(&checked, json, checked.to_string())?;
-            match checked.problems.is_empty() {
-                true => Ok(()),
-                false => Err(Error::Broken {
-                    generation: checked.generation,
-                }
-                .into()),
+            let checked = inspect::check(&open(&settings)?, generation).await?;
+            answer(&checked, json, &checked)?;
+            if !checked.problems.is_empty() {
+                return Ok(ExitCode::from(BROKEN));
             }
         }
         Command::Rollback { to, .. } => {
-            let current = roll_back(&store, to.as_deref()).await?;
-            let text = format!("{} serves", current.serving);
-            answer(&current, json, text)
+            let current = roll_back(&open(&settings)?, to.as_deref()).await?;
+            let text = format!("CURRENT names {}", current.serving);
+            answer(&current, json, text)?;
         }
-        Command::Gc { keep, .. } => {
-            let keep = keep.unwrap_or(settings.keep_generations);
-            let removed = collect(&store, keep.saturating_sub(NAMED)).await?;
-            let text = format!("{} removed\n{}", removed.len(), removed.join("\n"));
-            answer(&removed, json, text.trim_end().to_owned())
+        Command::Gc { .. } => {
+            let removed = collect(&open(&settings)?, settings.keep_generations).await?;
+            let text = format!("removed {}: {}", removed.len(), removed.join(", "));
+            answer(&removed, json, text)?;
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens a store that is there; only a run makes one.
+fn open(settings: &Config) -> Result<Store, Error> {
+    match Path::new(&settings.store).is_dir() {
+        true => Ok(Store::open(&settings.store)?),
+        false => Err(Error::NoStore(settings.store.clone().into())),
     }
 }
 
@@ -140,10 +157,10 @@ impl Command {
     }
 }
 
-fn answer(answer: &impl Serialize, json: bool, text: String) -> anyhow::Result<()> {
+fn answer(answer: &impl Serialize, json: bool, text: impl Display) -> anyhow::Result<()> {
     print(&match json {
         true => serde_json::to_string(answer)?,
-        false => text,
+        false => text.to_string(),
     });
     Ok(())
 }

@@ -13,7 +13,7 @@ pub const DEFAULTS: &str = include_str!("../config.toml");
 /// The most items that one message may carry.
 const CHUNK_LIMIT: usize = 1_024;
 /// The generations that CURRENT names: the one that serves and the previous one.
-pub(crate) const NAMED: usize = 2;
+const NAMED: usize = 2;
 
 /// The settings of one run.
 #[derive(Clone, Debug, Deserialize, Serialize)]

@@ -27,7 +27,7 @@ pub(crate) struct Embedded {
     pub(crate) items: Vec<CatalogItem>,
     /// `[items, dim]`.
     pub(crate) vectors: Vec<f32>,
-    /// Items left out: the artifact does not know them, or they have no other features either.
+    /// Items left out: the artifact does not know them, and no other feature makes a vector of them.
     pub(crate) left_out: u64,
     /// Items that the artifact does not know, indexed by their other features.
     pub(crate) unknown: u64,

@@ -55,10 +55,12 @@ pub enum Error {
         limit: f64,
     },
     /// No item of the catalog can be indexed.
-    #[error("nothing to index: the artifact knows none of the catalog's {unknown} items")]
+    #[error(
+        "nothing to index: the artifact makes a vector of none of the catalog's {left_out} items"
+    )]
     Empty {
-        /// Items that the artifact does not know.
-        unknown: u64,
+        /// Items left out.
+        left_out: u64,
     },
     /// The item tower's address is not one.
     #[error("item_tower {0:?} is not an address like http://127.0.0.1:50052")]
@@ -160,15 +162,9 @@ pub enum Error {
         /// The floor.
         floor: f64,
     },
-    /// There is no generation to look at.
-    #[error("the store has no CURRENT: nothing serves")]
-    NothingServes,
-    /// A generation is not what was published.
-    #[error("generation {generation} is broken")]
-    Broken {
-        /// The generation.
-        generation: String,
-    },
+    /// There is no store to look at.
+    #[error("{} is not a directory: there is no store", .0.display())]
+    NoStore(PathBuf),
     /// A thread of the run did not finish.
     #[error("a thread of the run did not finish: {0}")]
     Task(#[from] tokio::task::JoinError),

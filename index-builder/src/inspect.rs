@@ -1,17 +1,17 @@
 //! Says which generations the store holds, and whether one of them is whole.
 
-use std::fmt;
+use std::{fmt, io::BufReader};
 
 use generation::{
     manifest::{self, Manifest},
     open::{self, Generation},
-    store::Store,
+    store::{Current, Store},
 };
 use index::hnsw::{HnswConfig, Metric};
 use serde::Serialize;
 use tokio::task;
 
-use crate::{error::Error, verify};
+use crate::{error::Error, popularity, verify};
 
 /// The generations of a store, newest first.
 #[derive(Clone, Debug, Serialize)]
@@ -23,11 +23,21 @@ pub struct Listing(pub Vec<Listed>);
 pub struct Listed {
     /// Its id.
     pub generation: String,
-    /// What CURRENT names it as: `serving`, `previous`, or nothing.
-    pub role: &'static str,
+    /// What CURRENT names it as, if it does.
+    pub role: Option<Role>,
     /// What its manifest says, or why that cannot be read.
     #[serde(flatten)]
     pub found: Found,
+}
+
+/// What CURRENT names a generation as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It answers.
+    Serving,
+    /// It answered before.
+    Previous,
 }
 
 /// What a manifest says.
@@ -68,15 +78,21 @@ pub struct Checked {
 /// Lists the generations of the store.
 ///
 /// # Errors
-/// If the store cannot be listed or CURRENT cannot be read; a manifest that cannot be is told in its place.
+/// If the store cannot be listed or CURRENT cannot be read; a manifest that cannot be, or that CURRENT names and is not
+/// there, is told in its place.
 pub async fn list(store: &Store) -> Result<Listing, Error> {
     let current = store.current().await?.map(|current| current.value);
+    let named = current.iter().flat_map(Current::generations);
+    let mut ids = store.generations().await?;
+    ids.extend(named.map(str::to_owned));
+    ids.sort_unstable_by(|a, b| b.cmp(a));
+    ids.dedup();
     let mut listed = Vec::new();
-    for id in store.generations().await? {
+    for id in ids {
         let role = match &current {
-            Some(current) if current.serving == id => "serving",
-            Some(current) if current.previous.as_ref() == Some(&id) => "previous",
-            _ => "",
+            Some(current) if current.serving == id => Some(Role::Serving),
+            Some(current) if current.previous.as_ref() == Some(&id) => Some(Role::Previous),
+            _ => None,
         };
         let found = match open::open(store, &id).await {
             Ok(Generation { manifest, .. }) => Found::of(manifest),
@@ -93,25 +109,32 @@ pub async fn list(store: &Store) -> Result<Listing, Error> {
     Ok(Listing(listed))
 }
 
-/// Hashes every file of a generation, then opens its shards as serving does; without a name, of the one that serves.
+/// Hashes every file of a generation, then opens its shards and its popularity, and looks for its artifact; without a
+/// name, of the one that serves.
 ///
 /// # Errors
-/// If the store cannot be read or has no such generation; what is wrong with its files is told in the answer.
+/// If the store cannot be read, has no such generation, or its manifest cannot be read; what else is wrong is told in
+/// the answer.
 pub async fn check(store: &Store, id: Option<String>) -> Result<Checked, Error> {
     let id = match id {
         Some(id) => id,
         None => match store.current().await? {
             Some(current) => current.value.serving,
-            None => return Err(Error::NothingServes),
+            None => return Err(generation::error::Error::NothingServes.into()),
         },
     };
     let generation = open::open(store, &id).await?;
+    let artifact = store.artifact_dir(&generation.manifest.space)?;
     task::spawn_blocking(move || {
         let files = generation.manifest.files.keys();
         let broken = files.filter_map(|file| generation.file(file).err());
         let mut problems: Vec<String> = broken.map(|cause| cause.to_string()).collect();
         if problems.is_empty() {
-            problems = shards(&generation);
+            problems = contents(&generation);
+        }
+        if !artifact.is_dir() {
+            let space = &generation.manifest.space;
+            problems.push(format!("artifact {space} is not in the store"));
         }
         Ok(Checked {
             files: generation.manifest.files.len(),
@@ -122,8 +145,8 @@ pub async fn check(store: &Store, id: Option<String>) -> Result<Checked, Error> 
     .await?
 }
 
-/// Opens every shard; returns what keeps one from it.
-fn shards(generation: &Generation) -> Vec<String> {
+/// Opens every shard and the popularity; returns what keeps one from it.
+fn contents(generation: &Generation) -> Vec<String> {
     let manifest = &generation.manifest;
     let hnsw = HnswConfig {
         metric: match manifest.metric {
@@ -138,11 +161,27 @@ fn shards(generation: &Generation) -> Vec<String> {
     let mut problems = Vec::new();
     for entry in &manifest.shards {
         let file = |name: &str| Ok(generation.file(name)?);
-        if let Err(cause) = verify::open(file, entry, &hnsw) {
-            problems.push(format!("shard {}: {cause}", entry.shard));
+        match verify::open(file, entry, &hnsw) {
+            Err(cause) => problems.push(format!("shard {}: {cause}", entry.shard)),
+            Ok(shard) if shard.rows().dim() != manifest.dim => problems.push(format!(
+                "shard {}: dim is {}, expected {}",
+                entry.shard,
+                shard.rows().dim(),
+                manifest.dim
+            )),
+            Ok(_) => {}
         }
     }
+    problems.extend(popular(generation).err());
     problems
+}
+
+fn popular(generation: &Generation) -> Result<(), String> {
+    let file = generation.file(popularity::FILE);
+    let file = file.map_err(|cause| cause.to_string())?;
+    let read: Result<Vec<(u64, u64)>, _> = serde_json::from_reader(BufReader::new(file));
+    read.map_err(|cause| format!("{}: {cause}", popularity::FILE))?;
+    Ok(())
 }
 
 impl Found {
@@ -170,6 +209,11 @@ impl fmt::Display for Listing {
             found,
         } in &self.0
         {
+            let role = match role {
+                Some(Role::Serving) => "serving",
+                Some(Role::Previous) => "previous",
+                None => "",
+            };
             write!(f, "\n{generation:<25}  {role:<8}  ")?;
             match found {
                 Found::Manifest {

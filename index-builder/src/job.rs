@@ -7,13 +7,7 @@ use tokio::task;
 use tracing::{info, warn};
 
 use crate::{
-    artifact, build,
-    config::{Config, NAMED},
-    embed,
-    error::Error,
-    publish,
-    summary::Summary,
-    verify,
+    artifact, build, config::Config, embed, error::Error, publish, summary::Summary, verify,
 };
 
 /// Makes one generation and publishes it, or leaves the store as it is.
@@ -51,12 +45,11 @@ pub(crate) async fn run(config: Config) -> Result<Summary, Error> {
         space: manifest.space,
     };
     info!(generation = %summary.generation, items = summary.items, seconds = summary.seconds, "generation published");
-    tidy(&store, config.keep_generations - NAMED).await;
+    tidy(&store, config.keep_generations).await;
     Ok(summary)
 }
 
-/// Removes all generations but those that CURRENT names and the `keep` newest others; if that
-/// fails, what was published serves all the same.
+/// Removes all but `keep` generations; if that fails, what was published serves all the same.
 async fn tidy(store: &Store, keep: usize) {
     match collect(store, keep).await {
         Ok(removed) if removed.is_empty() => {}

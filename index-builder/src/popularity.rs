@@ -7,7 +7,7 @@ use encoder::features::CatalogItem;
 use crate::error::Error;
 
 /// The list's name in every generation.
-const FILE: &str = "popularity.json";
+pub(crate) const FILE: &str = "popularity.json";
 /// How many items are listed; nobody asks for more.
 const LISTED: usize = 10_000;
 

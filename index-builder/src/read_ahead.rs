@@ -27,7 +27,7 @@ pub(crate) struct ReadAhead {
 pub(crate) struct Read {
     /// Items to embed.
     pub(crate) items: u64,
-    /// Items that are in no chunk: the artifact does not know them.
+    /// Items that are in no chunk: the artifact does not know them, nor any of their features if that would do.
     pub(crate) left_out: u64,
     /// What the lines were.
     pub(crate) counts: Counts,
@@ -76,7 +76,7 @@ impl Reader {
         let mut read = Read::default();
         let mut chunk = Vec::with_capacity(self.chunk);
         while let Some(item) = self.catalog.next()? {
-            if !self.unknown_items && !self.artifact.knows_item(item.id) {
+            if !self.takes(&item) {
                 read.left_out += 1;
                 continue;
             }
@@ -95,5 +95,11 @@ impl Reader {
         read.counts = self.catalog.counts();
         read.counts.check(&self.path, self.bad_lines)?;
         Ok(read)
+    }
+
+    /// Whether the item can be embedded: all unknown items that nothing is told of would get one and the same vector.
+    fn takes(&self, item: &CatalogItem) -> bool {
+        self.artifact.knows_item(item.id)
+            || (self.unknown_items && self.artifact.reads_any(&item.features))
     }
 }

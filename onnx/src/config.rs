@@ -1,6 +1,6 @@
 //! The command line of `onnx`.
 
-use std::{num::NonZero, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -140,9 +140,9 @@ pub struct Train {
     /// The seed, instead of the recipe's.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// Threads, instead of the recipe's.
-    #[arg(long)]
-    pub shards: Option<NonZero<usize>>,
+    /// Parts that a step is cut into, each on a thread of its own, instead of the recipe's; another number draws otherwise.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub shards: Option<u16>,
 }
 
 /// An export.
@@ -284,9 +284,9 @@ pub struct Speed {
     /// Takes every item of the catalog, events or none, instead of the recipe's set.
     #[arg(long)]
     pub whole_catalog: bool,
-    /// Threads, instead of the recipe's.
-    #[arg(long)]
-    pub shards: Option<usize>,
+    /// Parts that a step is cut into, each on a thread of its own, instead of the recipe's.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub shards: Option<u16>,
     /// Merges the figures into this report.
     #[arg(long, requires = "name")]
     pub report: Option<PathBuf>,

@@ -2,7 +2,7 @@
 
 mod output;
 
-use std::{num::NonZero, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -123,7 +123,7 @@ fn learn(arguments: &Train) -> anyhow::Result<()> {
     let overrides = Overrides {
         epochs: arguments.epochs,
         seed: arguments.seed,
-        shards: arguments.shards.map(NonZero::get),
+        shards: arguments.shards.map(usize::from),
     };
     let report = train::train(
         &recipe,
@@ -222,10 +222,10 @@ fn hide(arguments: &ColdStart) -> anyhow::Result<()> {
 }
 
 fn time(arguments: &Speed) -> anyhow::Result<()> {
-    let mut recipe = Recipe::read(&arguments.recipe)?;
-    if let Some(shards) = arguments.shards {
-        recipe.training.shards = shards;
-    }
+    let recipe = Recipe::read(&arguments.recipe)?.overridden(&Overrides {
+        shards: arguments.shards.map(usize::from),
+        ..Overrides::default()
+    });
     let dataset = Dataset::read(&arguments.data)?;
     let speed = train::speed::measure(&recipe, &dataset, arguments.whole_catalog)?;
     line(serde_json::to_string(&speed)?);

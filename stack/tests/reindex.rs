@@ -5,7 +5,12 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use encoder::{artifact, sample::Sample};
 use generation::{partition, rollback::roll_back, store::Store};
-use index_builder::{config::Config, error::Error, inspect, summary::Summary};
+use index_builder::{
+    config::Config,
+    error::Error,
+    inspect::{self, Role},
+    summary::Summary,
+};
 use proto::v1::{
     self as pb, catalog_service_client::CatalogServiceClient, item_ref::Name,
     search_service_client::SearchServiceClient,
@@ -108,12 +113,12 @@ impl Rig {
 
     /// The best `k` of all shards with the vector of item `id`.
     async fn search(&self, generation: &str, id: u64, k: usize) -> Result<Vec<u64>, Status> {
-        let bytes = self
-            .sample
-            .row(id)
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
+        self.nearest(generation, &self.sample.row(id), k).await
+    }
+
+    /// The best `k` of all shards.
+    async fn nearest(&self, generation: &str, query: &[f32], k: usize) -> Result<Vec<u64>, Status> {
+        let bytes = query.iter().flat_map(|value| value.to_le_bytes()).collect();
         let request = pb::SearchRequest {
             generation: generation.to_owned(),
             interests: Some(pb::Vectors {
@@ -154,15 +159,20 @@ impl Rig {
 
     /// The ids best first by their score with the vector of item `id`.
     fn ranking(&self, id: u64, ids: impl Iterator<Item = u64>) -> Vec<u64> {
-        let query = self.sample.row(id);
-        let score = |id: u64| -> f32 {
-            let row = self.sample.row(id);
-            row.iter().zip(&query).map(|(a, b)| a * b).sum()
-        };
-        let mut ids: Vec<u64> = ids.collect();
-        ids.sort_by(|a, b| score(*b).total_cmp(&score(*a)).then(a.cmp(b)));
-        ids
+        ranking(&self.sample.row(id), |id| self.sample.row(id), ids)
     }
+}
+
+/// The ids best first by their row's score with the query.
+fn ranking(
+    query: &[f32],
+    row: impl Fn(u64) -> Vec<f32>,
+    ids: impl Iterator<Item = u64>,
+) -> Vec<u64> {
+    let score = |id: u64| -> f32 { row(id).iter().zip(query).map(|(a, b)| a * b).sum() };
+    let mut ids: Vec<u64> = ids.collect();
+    ids.sort_by(|a, b| score(*b).total_cmp(&score(*a)).then(a.cmp(b)));
+    ids
 }
 
 fn lines(ids: impl IntoIterator<Item = u64>) -> String {
@@ -238,25 +248,33 @@ async fn items_that_the_artifact_does_not_know_are_served_if_the_builder_is_told
     let mut rig = Rig::new().await;
     rig.sample = Sample {
         seed: 2,
-        embeds_unknown: true,
+        reads_kind: true,
         ..rig.sample
     };
     rig.space = rig.put_artifact(&rig.sample, None).await;
     rig.config.artifact = rig.space.clone();
-    rig.write_catalog(&lines(1..=NUMBERS + 5));
+    let described =
+        |id: u64, kind: &str| format!("{{\"id\":{id},\"features\":{{\"kind\":\"{kind}\"}}}}\n");
+    // Five unknown items: two of known kinds, one of an unknown kind, two of which nothing is told.
+    let fresh = described(901, "a") + &described(902, "b") + &described(903, "c");
+    rig.write_catalog(&(lines(1..=NUMBERS) + &fresh + &lines([904, 905])));
     let summary = rig.run().await.unwrap();
     assert_eq!((summary.items, summary.left_out), (NUMBERS, 5));
 
     rig.config.embed.unknown_items = true;
     let summary = rig.run().await.unwrap();
-    assert_eq!((summary.items, summary.left_out), (NUMBERS + 5, 0));
-    assert_eq!(summary.unknown_items, 5);
+    assert_eq!((summary.items, summary.left_out), (NUMBERS + 2, 3));
+    assert_eq!(summary.unknown_items, 2);
     rig.served(&summary.generation).await;
-    let fresh = NUMBERS + 2;
-    assert_eq!(
-        rig.search(&summary.generation, fresh, 10).await.unwrap(),
-        rig.ranking(fresh, 1..=NUMBERS + 5)[..10]
-    );
+    let row = |id| match id {
+        901 => rig.sample.kind("a"),
+        902 => rig.sample.kind("b"),
+        id => rig.sample.row(id),
+    };
+    let query = rig.sample.kind("a");
+    let found = rig.nearest(&summary.generation, &query, 62).await.unwrap();
+    let expected = ranking(&query, row, (1..=NUMBERS).chain([901, 902]));
+    assert_eq!(found, expected);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,7 +317,7 @@ async fn an_operator_lists_checks_and_goes_back() {
 
     let listing = inspect::list(&rig.store).await.unwrap();
     let roles: Vec<_> = listing.0.iter().map(|listed| listed.role).collect();
-    assert_eq!(roles, ["serving", "previous"]);
+    assert_eq!(roles, [Some(Role::Serving), Some(Role::Previous)]);
     let text = listing.to_string();
     let line = text.lines().find(|line| line.starts_with(&old)).unwrap();
     assert!(line.contains("previous") && line.contains(" 60 "), "{line}");
@@ -355,7 +373,7 @@ async fn a_catalog_that_cannot_be_indexed_publishes_nothing() {
     rig.write_catalog(&lines(1_000..1_009));
     let cause = rig.refusal(|_| {}).await;
     assert!(
-        cause.contains("knows none of the catalog's 9 items"),
+        cause.contains("a vector of none of the catalog's 9 items"),
         "{cause}"
     );
 

@@ -13,11 +13,11 @@ async fn named_generations_and_the_newest_others_stay() {
     for seed in 0..5 {
         ids.push(house.publish(seed as f32).await.id);
     }
-    let removed = collect(&house.store, 1).await.unwrap();
+    let removed = collect(&house.store, 3).await.unwrap();
     assert_eq!(removed, [ids[1].as_str(), ids[0].as_str()]);
     let left = house.store.generations().await.unwrap();
     assert_eq!(left, [ids[4].as_str(), ids[3].as_str(), ids[2].as_str()]);
-    assert!(collect(&house.store, 1).await.unwrap().is_empty());
+    assert!(collect(&house.store, 3).await.unwrap().is_empty());
     assert_eq!(
         house.serving().await,
         (ids[4].clone(), Some(ids[3].clone()))
@@ -32,7 +32,7 @@ async fn a_map_outlives_its_file() {
     let rows = Rows::map(&generation.file("shard-0000.rows").unwrap()).unwrap();
     house.publish(2.0).await;
     house.publish(3.0).await;
-    assert_eq!(collect(&house.store, 0).await.unwrap(), [old.as_str()]);
+    assert_eq!(collect(&house.store, 1).await.unwrap(), [old.as_str()]);
     assert!(!house.path(&old, "").exists());
     assert_eq!(rows.row(0), [1.0, 2.0, 3.0, 4.0]);
 }
@@ -49,4 +49,14 @@ async fn a_generation_half_removed_is_finished() {
         ["20200101T000000Z-00000000"]
     );
     assert!(!half.exists());
+}
+
+#[tokio::test]
+async fn without_current_nothing_whole_is_removed() {
+    let house = House::new();
+    house.publish(1.0).await;
+    assert!(collect(&house.store, 1).await.unwrap().is_empty());
+    fs::remove_file(house.store.root().join("CURRENT")).unwrap();
+    assert!(collect(&house.store, 0).await.unwrap().is_empty());
+    assert_eq!(house.store.generations().await.unwrap().len(), 1);
 }

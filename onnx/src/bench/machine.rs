@@ -30,7 +30,8 @@ impl Machine {
 
 impl std::fmt::Display for Machine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}, {} cores", self.cpu, self.cores)
+        let plural = if self.cores == 1 { "" } else { "s" };
+        write!(f, "{}, {} core{plural}", self.cpu, self.cores)
     }
 }
 

@@ -34,7 +34,7 @@ impl Watched {
     }
 }
 
-/// What a softmax runs over.
+/// What a loss compares, and how; a user is one position of a history that has a next event.
 #[derive(Clone, Debug)]
 pub(crate) struct Over {
     /// The first rows of the table, which are no items and take no part.
@@ -318,12 +318,22 @@ mod tests {
 
     #[test]
     fn rounded_products_give_nearly_the_same_loss_and_gradients() {
-        let (h, table) = (random(&[70, 32], 1), random(&[99, 32], 2));
+        let active: Arc<[u32]> = (0..70).map(|user| user % 3 + 1).collect();
+        rounded_products_are_nearly_exact(1, None);
+        rounded_products_are_nearly_exact(3, None);
+        rounded_products_are_nearly_exact(3, Some(active));
+    }
+
+    fn rounded_products_are_nearly_exact(interests: usize, active: Option<Arc<[u32]>>) {
+        let (h, table) = (random(&[70 * interests, 32], 1), random(&[99, 32], 2));
         let run = |products| {
             let tape = Tape::recording().with(products);
             let targets = (0..70).map(|row| row + 2).collect();
-            let watched = watched(&[(0, 3); 70]);
-            let loss = full_softmax(&tape, &h, &table, over(targets, watched, 0.1)).unwrap();
+            let over = Over {
+                active: active.clone(),
+                ..over(targets, watched(&[(0, 3); 70]), 0.1)
+            };
+            let loss = full_softmax(&tape, &h, &table, over).unwrap();
             let seed = Tensor::new(1.0_f32, h.device()).unwrap();
             let gradients = tape.backward(&loss, seed).unwrap();
             [loss.flatten_all().unwrap()]

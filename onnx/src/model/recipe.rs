@@ -16,6 +16,9 @@ pub use crate::model::recipe::youtubednn::{
     Activation, EventFeature, Pooling, Transform, YouTubeDnn,
 };
 
+/// The most parts of a step: each has draws of its own, which its number's low byte tells apart.
+pub(crate) const SHARDS_LIMIT: usize = 256;
+
 /// How a model is built and trained. The files in `towers/` explain every key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -220,6 +223,12 @@ impl Recipe {
                 return Err(Error::Recipe(format!("{key} is 0, it must be at least 1")));
             }
         }
+        if training.shards > SHARDS_LIMIT {
+            return Err(Error::Recipe(format!(
+                "training.shards is {}, it must be at most {SHARDS_LIMIT}",
+                training.shards
+            )));
+        }
         match (&self.tower, training.loss) {
             (_, Loss::Sampled { negatives: 0 } | Loss::Shared { negatives: 0 }) => Err(
                 Error::Recipe("training.loss has 0 negatives, it must have at least 1".into()),
@@ -279,18 +288,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_recipes_of_the_repository_parse() {
-        for text in [
-            include_str!("../../towers/default.toml"),
-            include_str!("../../towers/content.toml"),
-            include_str!("../../towers/youtubednn-sum.toml"),
-        ] {
-            let recipe = Recipe::parse(text).unwrap();
-            assert_eq!(
-                toml::from_str::<Recipe>(&toml::to_string(&recipe).unwrap()).unwrap(),
-                recipe
-            );
+    fn every_recipe_of_the_repository_parses_under_its_name_and_survives_its_file() {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("towers");
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            let recipe = Recipe::read(&path).unwrap();
+            assert_eq!(path.file_stem().unwrap(), recipe.name.as_str());
+            let written = toml::to_string(&recipe).unwrap();
+            assert_eq!(Recipe::parse(&written).unwrap(), recipe);
+            names.push(recipe.name);
         }
+        assert!(names.iter().any(|name| name == "default"), "{names:?}");
     }
 
     fn refused(from: &str, to: &str, expected: &str) {
