@@ -319,12 +319,13 @@ mod tests {
     #[test]
     fn rounded_products_give_nearly_the_same_loss_and_gradients() {
         let active: Arc<[u32]> = (0..70).map(|user| user % 3 + 1).collect();
-        rounded_products_are_nearly_exact(1, None);
-        rounded_products_are_nearly_exact(3, None);
-        rounded_products_are_nearly_exact(3, Some(active));
+        rounded_products_are_nearly_exact(1, None, 0.01);
+        // An item whose two best interests are nearly equal may have the other one win.
+        rounded_products_are_nearly_exact(3, None, 0.1);
+        rounded_products_are_nearly_exact(3, Some(active), 0.1);
     }
 
-    fn rounded_products_are_nearly_exact(interests: usize, active: Option<Arc<[u32]>>) {
+    fn rounded_products_are_nearly_exact(interests: usize, active: Option<Arc<[u32]>>, bound: f32) {
         let (h, table) = (random(&[70 * interests, 32], 1), random(&[99, 32], 2));
         let run = |products| {
             let tape = Tape::recording().with(products);
@@ -342,11 +343,11 @@ mod tests {
                 .map(|x| x.to_vec1::<f32>().unwrap())
                 .collect::<Vec<_>>()
         };
+        let length = |x: &[f32]| x.iter().map(|x| x * x).sum::<f32>().sqrt();
         for (exact, rounded) in run(Products::F32).iter().zip(run(Products::Bf16)) {
-            let size = exact.iter().fold(0.0_f32, |top, x| top.max(x.abs()));
-            for (x, y) in exact.iter().zip(rounded) {
-                assert!((x - y).abs() < 0.01 * size, "{x} and {y} among {size}");
-            }
+            let gap: Vec<f32> = exact.iter().zip(rounded).map(|(x, y)| x - y).collect();
+            let share = length(&gap) / length(exact);
+            assert!(share < bound, "{share} with {interests} interests");
         }
     }
 
