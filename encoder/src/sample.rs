@@ -1,8 +1,9 @@
 //! A small artifact whose vectors can be told in advance: an example of the format, and what tests serve.
 //!
-//! An item's vector is its row of a table, and that of its kind if it reads one; a user's is the sum of the rows of the history, plus [`BIAS`] in the first
-//! place. If it [`Reads::Ages`], the age of each event of the history, in hours, is added to every place too. The towers
-//! are true ONNX graphs, so ONNX Runtime runs them, and the user tower needs no table if it [`Reads::Vectors`].
+//! An item's vector is its row of a table, and that of its kind if it reads one; a user's is the sum of the rows of the
+//! history, plus [`BIAS`] in the first place. If it [`Reads::Ages`], the age of each event of the history, in hours, is
+//! added to every place too. The towers are true ONNX graphs, so ONNX Runtime runs them, and the user tower needs no table
+//! if it [`Reads::Vectors`].
 
 use std::{fs, iter, path::Path};
 

@@ -46,7 +46,8 @@ pub const CODE: &str = env!("TRAINING_CODE");
 ///
 /// # Errors
 /// [`Error::TooFew`] if the data is too small, [`Error::Recipe`] if it lacks a feature or has a value that no
-/// vocabulary can hold, [`Error::Resume`] if the checkpoint is of another recipe or dataset, [`Error::Diverged`] if the loss is no number any more.
+/// vocabulary can hold, [`Error::Resume`] if the checkpoint is of another recipe or dataset, [`Error::Diverged`] if the
+/// loss is no number any more.
 pub fn train(
     recipe: &Recipe,
     dataset: &Dataset,
