@@ -77,6 +77,17 @@ $(VENV_TORCH)/ready: examples/bench-torch/requirements.txt
 	$(VENV_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
+VENV_INDEX := .venv-index
+
+.PHONY: bench-index
+bench-index: $(VENV_INDEX)/ready ## Compares the search of a shard with usearch, hnswlib, faiss and ScaNN; installs them into .venv-index.
+	$(CARGO) build --release -p index --example bench
+	$(VENV_INDEX)/bin/python examples/bench-index/bench.py --program $(BIN)/examples/bench $(BENCH)
+$(VENV_INDEX)/ready: examples/bench-index/requirements.txt
+	$(PYTHON) -m venv $(VENV_INDEX)
+	$(VENV_INDEX)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 .PHONY: lint
 lint: ## Checks format, lints and documentation.
 	$(CARGO) fmt --all --check

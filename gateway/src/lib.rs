@@ -23,6 +23,7 @@ mod error;
 mod exclusion;
 mod fallback;
 mod fanout;
+mod filter;
 mod grpc;
 mod hit;
 mod items;

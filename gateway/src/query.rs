@@ -1,6 +1,6 @@
 //! What a caller asks for, once it is checked.
 
-use crate::user_tower::Who;
+use crate::{filter::Filter, user_tower::Who};
 
 /// One recall to do.
 #[derive(Debug)]
@@ -13,7 +13,9 @@ pub(crate) struct Query {
     pub(crate) exclude: Vec<u64>,
     /// Whether items that the user has seen may be returned.
     pub(crate) allow_seen: bool,
-    /// Scan every row instead of walking the graph.
+    /// What the items must be; all, if it is none.
+    pub(crate) filter: Option<Filter>,
+    /// Compare every item that may be returned instead of walking the graph.
     pub(crate) exact: bool,
     /// Embed the user in a batch of its own.
     pub(crate) reproducible: bool,

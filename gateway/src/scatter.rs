@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     exclusion::Exclusion,
     fanout::{self, Gathered},
+    filter::Filter,
     hit::{Hit, Source},
     query::Query,
     replica::{ANSWER_BYTES, Failure},
@@ -55,6 +56,7 @@ pub(crate) async fn search(
                 .collect(),
             k: query.k as u32,
             exact: query.exact,
+            filter: query.filter.as_ref().map(Filter::to_wire),
         };
         async move {
             let answer = member
@@ -143,6 +145,40 @@ fn decode_shard(shard: ShardHits, asked: &Interests) -> Result<Shard, Failure> {
     })
 }
 
+/// What shards without an answer mean for the whole.
+#[derive(Debug, Default)]
+pub(crate) struct Losses {
+    /// Why they are missing.
+    pub(crate) degraded: BTreeSet<Degraded>,
+    /// The first failure.
+    pub(crate) first: Option<Error>,
+}
+
+impl Losses {
+    /// Takes up why shards gave no answer.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] if a member does not hold what it said it holds.
+    pub(crate) fn of(generation: &Held, lost: Vec<(u32, Failure)>) -> Result<Self, Error> {
+        let id = &generation.manifest.id;
+        let mut losses = Self::default();
+        for (shard, failure) in lost {
+            losses.degraded.insert(match failure {
+                Failure::Late => Degraded::Deadline,
+                _ => Degraded::ShardUnreachable,
+            });
+            match Error::of(&format!("shard {shard} of generation {id}"), failure) {
+                stale @ Error::Stale { .. } => return Err(stale),
+                error => {
+                    debug!(generation = id, shard, cause = %error, "shard left out");
+                    losses.first.get_or_insert(error);
+                }
+            }
+        }
+        Ok(losses)
+    }
+}
+
 /// Sums up what the shards say they searched, and what the missing ones would have had to search.
 ///
 /// A missing shard counts in full, for which excluded items it holds is not known: coverage may be
@@ -154,25 +190,10 @@ fn cover(generation: &Held, gathered: Gathered<Vec<Shard>>) -> Result<Scattered,
         shards_total: generation.shards(),
         ..Coverage::default()
     };
-    let mut degraded = BTreeSet::new();
-    let mut first_failure = None;
-    for (shard, failure) in gathered.lost {
-        coverage.items_eligible += generation.shard_items(shard);
-        degraded.insert(match failure {
-            Failure::Late => Degraded::Deadline,
-            _ => Degraded::ShardUnreachable,
-        });
-        match Error::of(
-            &format!("shard {shard} of generation {}", manifest.id),
-            failure,
-        ) {
-            stale @ Error::Stale { .. } => return Err(stale),
-            error => {
-                debug!(generation = manifest.id, shard, cause = %error, "shard left out");
-                first_failure.get_or_insert(error);
-            }
-        }
+    for (shard, _) in &gathered.lost {
+        coverage.items_eligible += generation.shard_items(*shard);
     }
+    let Losses { degraded, first } = Losses::of(generation, gathered.lost)?;
 
     let shards: Vec<_> = gathered.answers.into_iter().flatten().collect();
     coverage.shards_answered = shards.len() as u32;
@@ -181,7 +202,7 @@ fn cover(generation: &Held, gathered: Gathered<Vec<Shard>>) -> Result<Scattered,
         coverage.items_eligible += shard.eligible;
         coverage.items_searched += shard.searched.min(shard.eligible);
     }
-    match first_failure {
+    match first {
         Some(failure) if shards.is_empty() => Err(failure),
         _ => Ok(Scattered {
             lists: shards.into_iter().map(|shard| shard.hits).collect(),

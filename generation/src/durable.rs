@@ -8,6 +8,9 @@ use std::{
 
 use crate::error::{AtPath as _, Error};
 
+#[cfg(test)]
+pub(crate) mod steps;
+
 /// Replaces `path` by `bytes` as a whole: a reader, or a machine that lost power, sees all of the
 /// old content or all of the new.
 ///
@@ -15,19 +18,29 @@ use crate::error::{AtPath as _, Error};
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let temporary = path.with_extension("new");
     write(&temporary, bytes)?;
-    fs::rename(&temporary, path).at(path)?;
-    sync_parent(path)
+    rename(&temporary, path)
+}
+
+/// Moves a file or directory to where nothing is, or a file over another; durable at once.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    step();
+    fs::rename(from, to).at(to)?;
+    sync_parent(to)
 }
 
 /// Writes a new file or overwrites an old one in place.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    step();
     let mut file = File::create(path).at(path)?;
+    step();
     file.write_all(bytes).at(path)?;
+    step();
     file.sync_all().at(path)
 }
 
 /// Makes a file's content or a directory's entries durable.
 pub(crate) fn sync(path: &Path) -> Result<(), Error> {
+    step();
     File::open(path).at(path)?.sync_all().at(path)
 }
 
@@ -47,10 +60,17 @@ fn create_missing(path: &Path) -> Result<(), Error> {
         return Ok(());
     }
     path.parent().map_or(Ok(()), create_missing)?;
+    step();
     match fs::create_dir(path) {
         // Somebody else created it meanwhile.
         Err(cause) if cause.kind() == ErrorKind::AlreadyExists && path.is_dir() => {}
         created => created.at(path)?,
     }
     sync_parent(path)
+}
+
+/// Comes before every operation that changes the disk; tests kill the process there.
+pub(crate) fn step() {
+    #[cfg(test)]
+    steps::reach();
 }

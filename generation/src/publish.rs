@@ -130,6 +130,9 @@ impl Draft {
     }
 }
 
+#[cfg(test)]
+mod kills;
+
 /// Hashes every file of a directory and takes away the permission to write it.
 fn hash_files(dir: &Path) -> Result<BTreeMap<String, FileEntry>, Error> {
     let mut files = BTreeMap::new();
@@ -146,6 +149,7 @@ fn hash_files(dir: &Path) -> Result<BTreeMap<String, FileEntry>, Error> {
                 "a regular file",
             ));
         }
+        durable::step();
         let mut permissions = entry.metadata().at(&path)?.permissions();
         permissions.set_readonly(true);
         fs::set_permissions(&path, permissions).at(&path)?;

@@ -66,9 +66,9 @@ impl StagedDir {
         if let Some(parent) = target.parent() {
             durable::create_dir(parent)?;
         }
-        fs::rename(self.path(), target).at(target)?;
+        durable::rename(self.path(), target)?;
         self.dir.disable_cleanup(true);
-        durable::sync_parent(target)
+        Ok(())
     }
 }
 

@@ -17,10 +17,16 @@ use index::{
 };
 use tokio::task;
 
-use crate::{config::Config, embed::Embedded, error::Error, popularity, progress};
+use crate::{
+    config::Config,
+    embed::Embedded,
+    error::Error,
+    kept::{Graph, Kept},
+    popularity, progress,
+};
 
 /// Divides the items among the shards and writes each shard's files, and the popularity list, into
-/// `dir`.
+/// `dir`. Graphs that need few changes are made out of those that are `kept`.
 ///
 /// # Errors
 /// [`Error::Empty`] or [`Error::EmptyShard`] if there is nothing to put into one, else what the
@@ -28,7 +34,8 @@ use crate::{config::Config, embed::Embedded, error::Error, popularity, progress}
 pub(crate) async fn shards(
     config: &Arc<Config>,
     artifact: &Artifact,
-    embedded: Embedded,
+    embedded: Arc<Embedded>,
+    kept: Option<Arc<Kept>>,
     dir: &Path,
 ) -> Result<Vec<ShardEntry>, Error> {
     if embedded.items.is_empty() {
@@ -40,6 +47,7 @@ pub(crate) async fn shards(
         dir: dir.to_owned(),
         hnsw: hnsw(config, artifact.signature()),
         embedded,
+        kept,
     };
     let shards = config.shards;
     task::spawn_blocking(move || builder.write(shards)).await?
@@ -54,7 +62,6 @@ pub(crate) fn hnsw(config: &Config, signature: &Signature) -> HnswConfig {
         },
         connectivity: config.hnsw.connectivity,
         expansion_add: config.hnsw.expansion_add,
-        expansion_search: config.hnsw.expansion_search,
         ..HnswConfig::default()
     }
 }
@@ -63,7 +70,8 @@ pub(crate) fn hnsw(config: &Config, signature: &Signature) -> HnswConfig {
 struct Builder {
     dir: PathBuf,
     hnsw: HnswConfig,
-    embedded: Embedded,
+    embedded: Arc<Embedded>,
+    kept: Option<Arc<Kept>>,
 }
 
 impl Builder {
@@ -91,7 +99,7 @@ impl Builder {
             items,
             vectors,
             ..
-        } = &self.embedded;
+        } = &*self.embedded;
         let entry = ShardEntry::named(shard, part.len() as u64);
         let ids: Vec<u64> = part.iter().map(|&at| items[at].id).collect();
         let vectors: Vec<f32> = part
@@ -104,10 +112,13 @@ impl Builder {
             .map(|&at| stored(&items[at]))
             .collect::<Result<Vec<_>, _>>()?;
         rows::Rows::write(&self.dir.join(&entry.rows), *dim, &ids, &vectors)?;
+        let kept = self.kept.as_ref();
+        let before = kept.and_then(|kept| kept.graph(shard, &ids, &vectors));
         index::build::build(
             RowsView::new(&ids, &vectors, *dim),
             &stored,
             &self.hnsw,
+            before.as_ref().map(Graph::before),
             &self.dir.join(&entry.graph),
             &self.dir.join(&entry.items_file),
             progress,

@@ -25,10 +25,12 @@ pub struct Config {
     pub catalog: PathBuf,
     /// The artifact's embedding space; empty takes the only one of the store.
     pub artifact: String,
-    /// The address of the item tower that embeds.
-    pub item_tower: String,
+    /// The addresses of the item towers that embed.
+    pub item_towers: Vec<String>,
     /// How many shards to make.
     pub shards: u32,
+    /// Whether vectors of items that did not change, and graphs that need few changes, are kept.
+    pub reuse: bool,
     /// How many generations stay in the store, those that CURRENT names among them.
     pub keep_generations: usize,
     /// What the catalog may be like.
@@ -72,8 +74,10 @@ pub struct HnswConfig {
     pub connectivity: usize,
     /// Candidates looked at while a node is added.
     pub expansion_add: usize,
-    /// Candidates looked at while searching.
+    /// Candidates looked at while searching; 0 takes as few as find `recall`.
     pub expansion_search: usize,
+    /// The share of the true nearest 100 to find.
+    pub recall: f64,
 }
 
 /// What is measured before anything is published.
@@ -84,6 +88,8 @@ pub struct VerifyConfig {
     pub ann_recall_floor: f64,
     /// How many queries a shard measure it.
     pub sample: usize,
+    /// The least share of the items that the generation that serves has; 0 takes any number.
+    pub items_floor: f64,
     /// The least HR@10 of the artifact's report; 0 takes artifacts without one.
     pub hr_floor: f64,
     /// Seeds the sample.
@@ -107,6 +113,11 @@ impl Config {
         let share = |value: f64| (0.0..=1.0).contains(&value);
         let rules = [
             ("store", !self.store.is_empty(), "must not be empty"),
+            (
+                "item_towers",
+                !self.item_towers.is_empty(),
+                "must name one at least",
+            ),
             ("shards", self.shards > 0, "must be at least 1"),
             (
                 "keep_generations",
@@ -129,6 +140,11 @@ impl Config {
                 "must be at least 2",
             ),
             (
+                "hnsw.recall",
+                share(self.hnsw.recall),
+                "must be between 0 and 1",
+            ),
+            (
                 "verify.ann_recall_floor",
                 share(self.verify.ann_recall_floor),
                 "must be between 0 and 1",
@@ -137,6 +153,11 @@ impl Config {
                 "verify.sample",
                 self.verify.sample > 0,
                 "must be at least 1",
+            ),
+            (
+                "verify.items_floor",
+                share(self.verify.items_floor),
+                "must be between 0 and 1",
             ),
             (
                 "verify.hr_floor",

@@ -3,14 +3,20 @@
 use std::sync::Arc;
 
 use encoder::{artifact::Artifact, features::CatalogItem};
-use futures::{Stream, StreamExt as _, stream};
-use tokio::sync::mpsc;
+use futures::{
+    Stream, StreamExt as _,
+    future::join_all,
+    stream::{self, SelectAll},
+};
+use tokio::sync::{Mutex, mpsc};
+use tracing::warn;
 
 use crate::{
     catalog::Counts,
     config::Config,
     error::Error,
     item_tower::{self, Answer, ItemTower},
+    kept::Kept,
     progress,
     read_ahead::ReadAhead,
 };
@@ -18,7 +24,7 @@ use crate::{
 /// Chunks read ahead of the stream, and chunks sent whose answers are awaited.
 const AHEAD: usize = 4;
 
-/// The catalog's items with their vectors, in the order of the catalog.
+/// The catalog's items with their vectors: those that were embedded, then those that were kept.
 #[derive(Debug, Default)]
 pub(crate) struct Embedded {
     /// The length of a vector.
@@ -27,6 +33,8 @@ pub(crate) struct Embedded {
     pub(crate) items: Vec<CatalogItem>,
     /// `[items, dim]`.
     pub(crate) vectors: Vec<f32>,
+    /// Items whose vectors were kept.
+    pub(crate) kept: u64,
     /// Items left out: the artifact does not know them, and no other feature makes a vector of them.
     pub(crate) left_out: u64,
     /// Items that the artifact does not know, indexed by their other features.
@@ -35,16 +43,21 @@ pub(crate) struct Embedded {
     pub(crate) counts: Counts,
 }
 
-/// Embeds every item of the catalog that `artifact` knows, and the others if `embed.unknown_items` says so.
+/// Embeds every item of the catalog that `artifact` knows, and the others if `embed.unknown_items` says so; an item that did
+/// not change has the vector that is `kept` of it.
 ///
 /// Reading, embedding and keeping run at once; each waits for the next when that falls behind.
 ///
 /// # Errors
 /// The first of: a catalog that cannot be read or names an item twice, a refusal by the item
 /// tower, an answer of another space, length or count, a vector that is not finite or is zero.
-pub(crate) async fn catalog(config: &Config, artifact: &Arc<Artifact>) -> Result<Embedded, Error> {
+pub(crate) async fn catalog(
+    config: &Config,
+    artifact: &Arc<Artifact>,
+    kept: Option<Arc<Kept>>,
+) -> Result<Embedded, Error> {
     let bar = progress::bar("embed", 0);
-    let tower = ItemTower::connect(&config.item_tower).await?;
+    let towers = connect(&config.item_towers).await?;
     let space = artifact.space().to_owned();
     let mut embedded = Embedded {
         dim: artifact.signature().dim,
@@ -52,17 +65,19 @@ pub(crate) async fn catalog(config: &Config, artifact: &Arc<Artifact>) -> Result
     };
     let known = |item: &CatalogItem| artifact.knows_item(item.id);
 
-    let reading = ReadAhead::begin(config, Arc::clone(artifact), AHEAD)?;
-    let (sent, mut awaited) = mpsc::channel(AHEAD);
-    let requests = send(reading.chunks, sent);
-    let mut answers = Box::pin(
-        tower
-            .embed(space.clone(), config.embed.deadline, requests)
-            .await?,
-    );
+    let reading = ReadAhead::begin(config, Arc::clone(artifact), kept, AHEAD)?;
+    // Whichever tower is free takes the next chunk.
+    let chunks = Arc::new(Mutex::new(reading.chunks));
+    let mut answers = SelectAll::new();
+    for tower in towers {
+        let (sent, awaited) = mpsc::channel(AHEAD);
+        let requests = send(Arc::clone(&chunks), sent);
+        let answered = tower.embed(space.clone(), config.embed.deadline, requests);
+        answers.push(Box::pin(with_chunk(answered.await?, awaited)));
+    }
+    drop(chunks);
     while let Some(answer) = answers.next().await {
-        let answer = answer?;
-        let chunk = awaited.recv().await.ok_or(Error::Unasked)?;
+        let (chunk, answer) = answer?;
         check(&chunk, &answer, &space, embedded.dim, known)?;
         bar.inc(chunk.len() as u64);
         embedded.keep(chunk, &answer.values, known);
@@ -79,8 +94,30 @@ pub(crate) async fn catalog(config: &Config, artifact: &Arc<Artifact>) -> Result
         });
     }
     embedded.left_out += read.left_out;
+    embedded.kept = read.kept.len() as u64;
+    embedded.unknown += read.kept.iter().filter(|item| !known(item)).count() as u64;
+    embedded.items.extend(read.kept);
+    embedded.vectors.extend(read.kept_vectors);
     embedded.counts = read.counts;
     Ok(embedded)
+}
+
+/// Connects to the item towers that can be reached; to one at least.
+async fn connect(addresses: &[String]) -> Result<Vec<ItemTower>, Error> {
+    let (mut towers, mut first) = (Vec::new(), None);
+    for connected in join_all(addresses.iter().map(|address| ItemTower::connect(address))).await {
+        match connected {
+            Ok(tower) => towers.push(tower),
+            Err(cause) => {
+                warn!(%cause, "embedding without it");
+                first.get_or_insert(cause);
+            }
+        }
+    }
+    match first {
+        Some(cause) if towers.is_empty() => Err(cause),
+        _ => Ok(towers),
+    }
 }
 
 impl Embedded {
@@ -108,17 +145,33 @@ fn is_zero(row: &[f32]) -> bool {
     row.iter().all(|value| *value == 0.0)
 }
 
-/// Turns chunks into requests; each chunk waits in `sent` for its answer.
+/// Turns chunks into requests to one tower; each chunk waits in `sent` for its answer.
 fn send(
-    chunks: mpsc::Receiver<Vec<CatalogItem>>,
+    chunks: Arc<Mutex<mpsc::Receiver<Vec<CatalogItem>>>>,
     sent: mpsc::Sender<Vec<CatalogItem>>,
 ) -> impl Stream<Item = Vec<item_tower::Input>> + Send + 'static {
-    stream::unfold((chunks, sent), |(mut chunks, sent)| async move {
-        let chunk = chunks.recv().await?;
+    stream::unfold((chunks, sent), |(chunks, sent)| async move {
+        let chunk = chunks.lock().await.recv().await?;
         let inputs = chunk.iter().map(item_tower::input).collect();
         sent.send(chunk).await.ok()?;
         Some((inputs, (chunks, sent)))
     })
+}
+
+/// Puts the answers of one tower together with the chunks that they answer.
+fn with_chunk(
+    answers: impl Stream<Item = Result<Answer, Error>>,
+    awaited: mpsc::Receiver<Vec<CatalogItem>>,
+) -> impl Stream<Item = Result<(Vec<CatalogItem>, Answer), Error>> {
+    stream::unfold(
+        (Box::pin(answers), awaited),
+        |(mut answers, mut awaited)| async move {
+            let answer = answers.next().await?;
+            let chunk = awaited.recv().await.ok_or(Error::Unasked);
+            let both = answer.and_then(|answer| Ok((chunk?, answer)));
+            Some((both, (answers, awaited)))
+        },
+    )
 }
 
 /// Refuses an answer whose vectors cannot be those of the chunk; only an unknown item's may be zero.

@@ -150,9 +150,27 @@ pub enum Error {
         /// The floor.
         floor: f64,
     },
+    /// Far fewer items than the generation that serves has.
+    #[error(
+        "{found} items are to be indexed, generation {generation} has {before}; verify.items_floor asks for a share of {floor}"
+    )]
+    Items {
+        /// The generation that serves.
+        generation: String,
+        /// Its items.
+        before: u64,
+        /// The items to index.
+        found: u64,
+        /// The least share of them.
+        floor: f64,
+    },
     /// A shard's graph misses too much.
-    #[error("shard {shard} has ANN recall@{k} {found}, verify.ann_recall_floor asks for {floor}")]
+    #[error(
+        "shard {shard}: its {way} finds {found} of the true nearest {k}, verify.ann_recall_floor asks for {floor}"
+    )]
     AnnRecall {
+        /// What was searched: the graph or the cells.
+        way: &'static str,
         /// The shard.
         shard: u32,
         /// How many neighbours were compared.

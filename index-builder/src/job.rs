@@ -7,7 +7,8 @@ use tokio::task;
 use tracing::{info, warn};
 
 use crate::{
-    artifact, build, config::Config, embed, error::Error, publish, summary::Summary, verify,
+    artifact, build, config::Config, embed, error::Error, kept::Kept, publish, summary::Summary,
+    verify,
 };
 
 /// Makes one generation and publishes it, or leaves the store as it is.
@@ -24,21 +25,43 @@ pub(crate) async fn run(config: Config) -> Result<Summary, Error> {
     let staged = store.clone();
     let staging = task::spawn_blocking(move || Staging::create(&staged)).await??;
 
-    let embedded = embed::catalog(&config, &artifact).await?;
-    let (unknown_items, left_out, bad_lines) =
-        (embedded.unknown, embedded.left_out, embedded.counts.bad);
-    let shards = build::shards(&config, &artifact, embedded, staging.dir()).await?;
-    let ann_recall = verify::graphs(&config, &artifact, &shards, staging.dir()).await?;
-    let manifest = publish::commit(&config, &artifact, shards, staging).await?;
+    let kept = match config.reuse {
+        true => Kept::open(&store, &config, &artifact).await?.map(Arc::new),
+        false => None,
+    };
+    let embedded = embed::catalog(&config, &artifact, kept.clone()).await?;
+    let embedded = Arc::new(embedded);
+    let items = embedded.items.len() as u64;
+    verify::items(&store, items, config.verify.items_floor).await?;
+    let build = async |kept: Option<Arc<Kept>>| {
+        let embedded = Arc::clone(&embedded);
+        let shards = build::shards(&config, &artifact, embedded, kept, staging.dir()).await?;
+        let measured = verify::graphs(&config, &artifact, &shards, staging.dir()).await?;
+        Ok((shards, measured))
+    };
+    let (shards, measured) = match build(kept.clone()).await {
+        Ok((_, measured)) if kept.is_some() && !measured.enough => {
+            warn!(recall = measured.recall, "graphs are built anew");
+            build(None).await?
+        }
+        Err(cause @ Error::AnnRecall { way: "graph", .. }) if kept.is_some() => {
+            warn!(%cause, "graphs are built anew");
+            build(None).await?
+        }
+        built => built?,
+    };
+    let manifest = publish::commit(&config, &artifact, shards, measured, staging).await?;
 
     let summary = Summary {
         items: manifest.items,
-        unknown_items,
-        left_out,
-        bad_lines,
+        kept: embedded.kept,
+        unknown_items: embedded.unknown,
+        left_out: embedded.left_out,
+        bad_lines: embedded.counts.bad,
         shards: manifest.shards.len(),
         bytes: manifest.files.values().map(|file| file.bytes).sum(),
-        ann_recall,
+        ann_recall: measured.recall,
+        expansion_search: measured.expansion_search,
         hit_rate,
         seconds: begun.elapsed().as_secs_f64(),
         generation: manifest.id,

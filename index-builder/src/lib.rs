@@ -2,7 +2,7 @@
 //!
 //! Top floor of the house, over `service`, `encoder`, `index` and `generation`; it serves nothing.
 //! [`run`] turns a catalog into one published generation, at any time while people are served: it
-//! needs a store and one item tower to embed with. Whatever stops it leaves what serves as it was.
+//! needs a store and an item tower or more to embed with. Whatever stops it leaves what serves as it was.
 //!
 //! `job` is the order; each of its steps is the file of that name. `inspect` looks at what was published.
 
@@ -16,6 +16,7 @@ pub mod error;
 pub mod inspect;
 mod item_tower;
 mod job;
+mod kept;
 mod popularity;
 mod progress;
 mod publish;

@@ -6,7 +6,7 @@ use generation::{
     publish::{Draft, Staging},
 };
 
-use crate::{config::Config, error::Error};
+use crate::{config::Config, error::Error, verify::Measured};
 
 /// Commits the staged files as a generation that CURRENT names from then on.
 ///
@@ -16,6 +16,7 @@ pub(crate) async fn commit(
     config: &Config,
     artifact: &Artifact,
     shards: Vec<ShardEntry>,
+    measured: Measured,
     staging: Staging,
 ) -> Result<Manifest, Error> {
     let signature = artifact.signature();
@@ -32,7 +33,7 @@ pub(crate) async fn commit(
             version: index::hnsw::version().to_owned(),
             connectivity: config.hnsw.connectivity,
             expansion_add: config.hnsw.expansion_add,
-            expansion_search: config.hnsw.expansion_search,
+            expansion_search: measured.expansion_search,
         },
         report: artifact.report().cloned(),
     };

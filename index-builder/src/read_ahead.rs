@@ -12,6 +12,7 @@ use crate::{
     catalog::{Catalog, Counts},
     config::Config,
     error::Error,
+    kept::Kept,
 };
 
 /// A catalog that is being read.
@@ -27,7 +28,11 @@ pub(crate) struct ReadAhead {
 pub(crate) struct Read {
     /// Items to embed.
     pub(crate) items: u64,
-    /// Items that are in no chunk: the artifact does not know them, nor any of their features if that would do.
+    /// Items that need not be embedded: they did not change.
+    pub(crate) kept: Vec<CatalogItem>,
+    /// `[kept, dim]`.
+    pub(crate) kept_vectors: Vec<f32>,
+    /// Items that are nowhere: the artifact does not know them, nor any of their features if that would do.
     pub(crate) left_out: u64,
     /// What the lines were.
     pub(crate) counts: Counts,
@@ -38,6 +43,7 @@ struct Reader {
     catalog: Catalog,
     path: PathBuf,
     artifact: Arc<Artifact>,
+    kept: Option<Arc<Kept>>,
     chunk: usize,
     unknown_items: bool,
     bad_lines: f64,
@@ -52,6 +58,7 @@ impl ReadAhead {
     pub(crate) fn begin(
         config: &Config,
         artifact: Arc<Artifact>,
+        kept: Option<Arc<Kept>>,
         ahead: usize,
     ) -> Result<Self, Error> {
         let (sender, chunks) = mpsc::channel(ahead);
@@ -59,6 +66,7 @@ impl ReadAhead {
             catalog: Catalog::open(&config.catalog)?,
             path: config.catalog.clone(),
             artifact,
+            kept,
             chunk: config.embed.chunk,
             unknown_items: config.embed.unknown_items,
             bad_lines: config.catalog_checks.bad_lines,
@@ -78,6 +86,11 @@ impl Reader {
         while let Some(item) = self.catalog.next()? {
             if !self.takes(&item) {
                 read.left_out += 1;
+                continue;
+            }
+            if let Some(vector) = self.kept.as_ref().and_then(|kept| kept.vector(&item)) {
+                read.kept_vectors.extend(vector);
+                read.kept.push(item);
                 continue;
             }
             read.items += 1;

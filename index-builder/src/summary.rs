@@ -13,6 +13,8 @@ pub struct Summary {
     pub space: String,
     /// Items in it.
     pub items: u64,
+    /// Those of them whose vectors were kept from the generation before.
+    pub kept: u64,
     /// Those of them that the artifact does not know; indexed by their other features.
     pub unknown_items: u64,
     /// Items of the catalog that the artifact does not know, and that are left out.
@@ -26,6 +28,8 @@ pub struct Summary {
     /// The share of the true nearest 100 that the graphs find, over all shards.
     #[serde(rename = "ann_recall@100")]
     pub ann_recall: f64,
+    /// Candidates that a search of a graph looks at for that.
+    pub expansion_search: usize,
     /// HR@10 of the artifact's report, if it has one.
     #[serde(rename = "hr@10")]
     pub hit_rate: Option<f64>,
@@ -39,6 +43,7 @@ impl fmt::Display for Summary {
             generation,
             space,
             items,
+            kept,
             shards,
             unknown_items,
             left_out,
@@ -49,13 +54,17 @@ impl fmt::Display for Summary {
         writeln!(f, "space           {space}")?;
         writeln!(
             f,
-            "items           {items} in {shards} shards, {unknown_items} of them unknown to the artifact"
+            "items           {items} in {shards} shards, {kept} kept, {unknown_items} unknown to the artifact"
         )?;
         writeln!(
             f,
             "left out        {left_out} unknown, {bad_lines} bad lines"
         )?;
-        writeln!(f, "ann recall@100  {:.4}", self.ann_recall)?;
+        writeln!(
+            f,
+            "ann recall@100  {:.4}, looking at {} candidates",
+            self.ann_recall, self.expansion_search
+        )?;
         if let Some(hit_rate) = self.hit_rate {
             writeln!(f, "hr@10           {hit_rate:.4}")?;
         }

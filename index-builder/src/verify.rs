@@ -7,27 +7,25 @@ use std::{
 };
 
 use encoder::artifact::Artifact;
-use generation::{manifest::ShardEntry, rows};
+use generation::{manifest::ShardEntry, open, rows, store::Store};
 use index::{
     hnsw::HnswConfig,
+    plan::Strategy,
     rows::RowsView,
-    shard::{Options, Rows, Shard},
+    shard::{Options, Query, Rows, Shard},
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use tokio::task;
 
-use crate::{
-    build,
-    config::{Config, VerifyConfig},
-    error::Error,
-    progress,
-};
+use crate::{build, config::Config, error::Error, progress};
 
 /// How many neighbours are compared, in shards that have enough.
 const NEIGHBOURS: usize = 100;
 /// The plan scans shards with fewer rows than this for each neighbour wanted; to measure the graph
 /// of such a shard, fewer neighbours are compared.
 const ROWS_A_NEIGHBOUR: usize = 10;
+/// Candidates looked at while searching, of which the least that find enough are taken.
+const EFFORTS: [usize; 9] = [64, 96, 128, 192, 256, 384, 512, 768, 1024];
 /// How far a query is from the row it is made of, as a share of the row's length.
 const PERTURBATION: f32 = 0.5;
 
@@ -54,8 +52,44 @@ pub(crate) fn report(artifact: &Artifact, floor: f64) -> Result<Option<f64>, Err
     }
 }
 
-/// Opens every shard as it will serve and returns the recall of their graphs, each item weighing
-/// the same.
+/// Holds the number of items against that of the generation that serves, if one does that can be read.
+///
+/// # Errors
+/// [`Error::Items`] if they are less than the share `floor` of those, or what the store says.
+pub(crate) async fn items(store: &Store, found: u64, floor: f64) -> Result<(), Error> {
+    let Some(current) = store.current().await? else {
+        return Ok(());
+    };
+    let generation = current.value.serving;
+    let Ok(serving) = open::open(store, &generation).await else {
+        return Ok(());
+    };
+    let before = serving.manifest.items;
+    // That there is nothing to index has an error of its own.
+    if found > 0 && (found as f64) < floor * before as f64 {
+        return Err(Error::Items {
+            generation,
+            before,
+            found,
+            floor,
+        });
+    }
+    Ok(())
+}
+
+/// What searches find, and how hard those of graphs have to look.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Measured {
+    /// The share of the true nearest that is found, each item weighing the same.
+    pub(crate) recall: f64,
+    /// Candidates that a search must look at for that in the worst shard.
+    pub(crate) expansion_search: usize,
+    /// Whether the graphs find as much as `hnsw.recall` asks for.
+    pub(crate) enough: bool,
+}
+
+/// Opens every shard as it will serve and measures its graph, with the effort that is set, else with the least that finds
+/// enough, and its cells; the lesser recall counts.
 ///
 /// # Errors
 /// [`Error::AnnRecall`] at the first shard under the floor, or what opening a shard says.
@@ -64,53 +98,111 @@ pub(crate) async fn graphs(
     artifact: &Artifact,
     shards: &[ShardEntry],
     dir: &Path,
-) -> Result<f64, Error> {
+) -> Result<Measured, Error> {
     let (config, shards, dir) = (Arc::clone(config), shards.to_vec(), dir.to_owned());
     let hnsw = build::hnsw(&config, artifact.signature());
     task::spawn_blocking(move || {
         let bar = progress::bar("verify", shards.len() as u64);
         let (mut found, mut items) = (0.0, 0.0);
+        let (mut expansion_search, mut enough) = (0, true);
         for entry in &shards {
             let weight = entry.items as f64;
-            found += weight * graph(&config.verify, &dir, entry, &hnsw)?;
+            let measured = graph(&config, &dir, entry, &hnsw)?;
+            found += weight * measured.recall;
+            expansion_search = measured.expansion_search.max(expansion_search);
+            enough &= measured.enough;
             items += weight;
             bar.inc(1);
         }
         bar.finish_and_clear();
-        Ok(found / items)
+        Ok(Measured {
+            recall: found / items,
+            expansion_search,
+            enough,
+        })
     })
     .await?
 }
 
-/// Returns the recall of one shard's graph, if it is not under the floor.
+/// Measures one shard's graph, if it is not under the floor.
 fn graph(
-    config: &VerifyConfig,
+    config: &Config,
     dir: &Path,
     entry: &ShardEntry,
     hnsw: &HnswConfig,
-) -> Result<f64, Error> {
+) -> Result<Measured, Error> {
     let file = |name: &str| {
         let path: PathBuf = dir.join(name);
         File::open(&path).map_err(|source| Error::Read { path, source })
     };
-    let shard = open(file, entry, hnsw)?;
+    let mut shard = open(file, entry, hnsw)?;
     let k = NEIGHBOURS.min(shard.len() / ROWS_A_NEIGHBOUR).max(1);
-    let mut random = StdRng::seed_from_u64(config.seed);
-    let mut found = 0;
-    for _ in 0..config.sample {
-        let query = query(shard.rows(), &mut random);
-        found += overlap(&shard, &query, k)?;
+    let mut random = StdRng::seed_from_u64(config.verify.seed);
+    let queries: Vec<_> = (0..config.verify.sample)
+        .map(|_| query(shard.rows(), &mut random))
+        .collect();
+    let truths = queries.iter().map(|query| last(&shard, query, k));
+    let truths = truths.collect::<Result<Vec<_>, _>>()?;
+
+    let set = [config.hnsw.expansion_search];
+    let efforts = if set == [0] { &EFFORTS[..] } else { &set };
+    let mut measured = Measured {
+        recall: 0.0,
+        expansion_search: 0,
+        enough: false,
+    };
+    for &expansion_search in efforts {
+        shard.set_effort(expansion_search);
+        measured = Measured {
+            recall: recall(&shard, &queries, &truths, k)?,
+            expansion_search,
+            enough: false,
+        };
+        if measured.recall >= config.hnsw.recall {
+            break;
+        }
     }
-    let recall = found as f64 / (config.sample * k) as f64;
-    if recall < config.ann_recall_floor {
-        return Err(Error::AnnRecall {
+    let check = |way, found| match found < config.verify.ann_recall_floor {
+        true => Err(Error::AnnRecall {
+            way,
             shard: entry.shard,
             k,
-            found: recall,
-            floor: config.ann_recall_floor,
-        });
+            found,
+            floor: config.verify.ann_recall_floor,
+        }),
+        false => Ok(()),
+    };
+    check("graph", measured.recall)?;
+    measured.enough = measured.recall >= config.hnsw.recall;
+    shard.set_strategy(Strategy::Cells);
+    let cells = recall(&shard, &queries, &truths, k)?;
+    check("search of cells", cells)?;
+    measured.recall = measured.recall.min(cells);
+    Ok(measured)
+}
+
+/// The share of the true best `k` that are found, by their scores.
+fn recall(
+    shard: &Shard<Mapped>,
+    queries: &[Vec<f32>],
+    lasts: &[f32],
+    k: usize,
+) -> Result<f64, Error> {
+    let mut found = 0;
+    for (query, last) in queries.iter().zip(lasts) {
+        let hits = shard.search(&Query::new(query, k))?.hits;
+        found += hits.iter().filter(|hit| hit.score >= *last).count();
     }
-    Ok(recall)
+    Ok(found as f64 / (queries.len() * k) as f64)
+}
+
+/// The score of the last of the true best `k`.
+fn last(shard: &Shard<Mapped>, query: &[f32], k: usize) -> Result<f32, Error> {
+    let truth = shard.search(&Query {
+        exact: true,
+        ..Query::new(query, k)
+    })?;
+    Ok(truth.hits.last().map_or(f32::INFINITY, |hit| hit.score))
 }
 
 /// Opens a shard from its files, so that its graph is walked however few rows it has.
@@ -121,7 +213,7 @@ pub(crate) fn open(
 ) -> Result<Shard<Mapped>, Error> {
     let rows = Mapped(rows::Rows::map(&file(&entry.rows)?)?);
     let options = Options {
-        exact_below: 0,
+        strategy: Strategy::Graph,
         hnsw: hnsw.clone(),
     };
     Ok(Shard::open(
@@ -141,14 +233,6 @@ fn query(rows: RowsView<'_>, random: &mut StdRng) -> Vec<f32> {
     row.iter()
         .map(|value| value + width * random.random_range(-1.0..=1.0))
         .collect()
-}
-
-/// Counts how many of the `k` that the graph finds score among the true best `k`.
-fn overlap(shard: &Shard<Mapped>, query: &[f32], k: usize) -> Result<usize, Error> {
-    let truth = shard.search(query, k, &[], true)?.hits;
-    let found = shard.search(query, k, &[], false)?.hits;
-    let last = truth.last().map_or(f32::INFINITY, |hit| hit.score);
-    Ok(found.iter().filter(|hit| hit.score >= last).count())
 }
 
 /// Rows in their file.

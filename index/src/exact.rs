@@ -2,6 +2,7 @@
 
 use crate::{
     dot::{BLOCK, Scorer},
+    eligible::Eligible,
     hit::Hit,
     rows::RowsView,
     top::Top,
@@ -14,19 +15,29 @@ use crate::{
 /// # Shapes
 /// - `queries`: `[q, dim]`, finite; `exclude`: ascending
 pub fn scan(rows: RowsView<'_>, queries: &[f32], k: usize, exclude: &[u64]) -> Vec<Hit> {
+    scan_eligible(rows, queries, k, &Eligible::except(rows, exclude))
+}
+
+/// The same of the rows that may be returned.
+pub(crate) fn scan_eligible(
+    rows: RowsView<'_>,
+    queries: &[f32],
+    k: usize,
+    eligible: &Eligible,
+) -> Vec<Hit> {
     let k = k.min(rows.len());
     if k == 0 || queries.is_empty() {
         return Vec::new();
     }
-    let mut top = Top::new(k, exclude);
+    let mut top = Top::new(k);
     let scorer = Scorer::new(queries, rows.dim());
     let mut scores = scorer.room();
     let vectors = rows.vectors().chunks(BLOCK * rows.dim());
-    for (vectors, ids) in vectors.zip(rows.ids().chunks(BLOCK)) {
+    for (block, (vectors, ids)) in vectors.zip(rows.ids().chunks(BLOCK)).enumerate() {
         scorer.score(vectors, &mut scores);
         let best = best_of_each(&scores);
         for (r, id) in ids.iter().enumerate() {
-            if best[r] >= top.bar() {
+            if best[r] >= top.bar() && eligible.has(block * BLOCK + r) {
                 top.offer(hit(*id, &scores, r));
             }
         }
@@ -34,8 +45,39 @@ pub fn scan(rows: RowsView<'_>, queries: &[f32], k: usize, exclude: &[u64]) -> V
     top.into_hits()
 }
 
+/// Returns the best `k` of some rows, each named once.
+///
+/// # Panics
+/// If one of the rows does not exist, or `k` is 0.
+pub(crate) fn rank(
+    rows: RowsView<'_>,
+    some: impl Iterator<Item = usize>,
+    queries: &[f32],
+    k: usize,
+) -> Vec<Hit> {
+    let mut top = Top::new(k);
+    let scorer = Scorer::new(queries, rows.dim());
+    let mut scores = scorer.room();
+    // Rows from here and there are scored faster side by side.
+    let mut ids = Vec::with_capacity(BLOCK);
+    let mut vectors = Vec::with_capacity(BLOCK * rows.dim());
+    let mut some = some.peekable();
+    while let Some(row) = some.next() {
+        ids.push(rows.ids()[row]);
+        vectors.extend_from_slice(rows.row(row));
+        if ids.len() == BLOCK || some.peek().is_none() {
+            scorer.score(&vectors, &mut scores);
+            for (r, id) in ids.drain(..).enumerate() {
+                top.offer(hit(id, &scores, r));
+            }
+            vectors.clear();
+        }
+    }
+    top.into_hits()
+}
+
 /// The hit of the item in row `r` of a block: its best score, and the first query that gave it.
-pub(crate) fn hit(id: u64, scores: &[[f32; BLOCK]], r: usize) -> Hit {
+fn hit(id: u64, scores: &[[f32; BLOCK]], r: usize) -> Hit {
     let mut hit = Hit {
         id,
         score: scores[0][r],

@@ -89,31 +89,45 @@ impl Hnsw {
         index
             .reserve_capacity_and_threads(rows.len(), threads)
             .map_err(graph("reserve"))?;
-        let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
-        let add_rows = || {
-            loop {
-                let row = next.fetch_add(1, Ordering::Relaxed);
-                if row >= rows.len() {
-                    return;
-                }
-                if let Err(cause) = index.add(row as u64, rows.row(row)) {
-                    let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
-                    failure.get_or_insert(cause);
-                    next.store(rows.len(), Ordering::Relaxed);
-                    return;
-                }
-                progress(1);
-            }
-        };
-        thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(add_rows);
-            }
-        });
-        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(cause) => Err(graph("add a row")(cause)),
-            None => Self::finish(index, None, rows.len(), rows.dim(), threads),
-        }
+        let all: Vec<usize> = (0..rows.len()).collect();
+        add(&index, rows, &all, threads, progress)?;
+        Self::finish(index, None, rows.len(), rows.dim(), threads)
+    }
+
+    /// Builds a graph over `rows` out of that of other rows, from a file whose bytes were hashed.
+    ///
+    /// Only what differs is taken out and added, so it costs as much as that. What is taken out may leave the graph a little
+    /// worse than one that was built anew.
+    ///
+    /// # Shapes
+    /// - `before`: for each row which row of the other graph has the same vector, ascending; `count`: the rows of that graph
+    ///
+    /// # Errors
+    /// As [`Hnsw::build`] and [`Hnsw::view`].
+    pub fn rebuild(
+        file: &File,
+        count: usize,
+        before: &[Option<usize>],
+        rows: RowsView<'_>,
+        config: &HnswConfig,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Self, Error> {
+        let threads = threads(config.threads);
+        let index = new_index(rows.dim(), config)?;
+        let map = map(file)?;
+        index.load_from_buffer(&map).map_err(graph("load"))?;
+        check_metric(&index, config.metric)?;
+        let index = Self::finish(index, None, count, rows.dim(), threads)?.index;
+        index.change_expansion_add(config.expansion_add);
+        index
+            .reserve_capacity_and_threads(count.max(rows.len()), threads)
+            .map_err(graph("reserve"))?;
+        rename(&index, count, before)?;
+        let new = |row: &usize| before[*row].is_none();
+        let new: Vec<usize> = (0..rows.len()).filter(new).collect();
+        progress(rows.len() - new.len());
+        add(&index, rows, &new, threads, progress)?;
+        Self::finish(index, None, rows.len(), rows.dim(), threads)
     }
 
     /// Writes the graph to `path`.
@@ -143,6 +157,11 @@ impl Hnsw {
             .map_err(graph("reserve"))?;
         index.change_expansion_search(config.expansion_search);
         Self::finish(index, Some(map), rows, dim, threads)
+    }
+
+    /// Sets how many candidates a search looks at; one for more looks at as many as it wants.
+    pub fn set_effort(&mut self, expansion_search: usize) {
+        self.index.change_expansion_search(expansion_search);
     }
 
     /// Returns up to `k` rows near `query`, nearest first.
@@ -206,6 +225,64 @@ impl std::fmt::Debug for Hnsw {
             .field("dim", &self.dim)
             .finish_non_exhaustive()
     }
+}
+
+/// Adds some of the rows, from several threads.
+fn add(
+    index: &Index,
+    rows: RowsView<'_>,
+    some: &[usize],
+    threads: usize,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<(), Error> {
+    let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
+    let add_rows = || {
+        while let Some(&row) = some.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(cause) = index.add(row as u64, rows.row(row)) {
+                let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                failure.get_or_insert(cause);
+                next.store(some.len(), Ordering::Relaxed);
+                return;
+            }
+            progress(1);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(add_rows);
+        }
+    });
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(cause) => Err(graph("add a row")(cause)),
+        None => Ok(()),
+    }
+}
+
+/// Names the nodes of `count` rows by the new rows, and takes out those that are no row any more.
+fn rename(index: &Index, count: usize, before: &[Option<usize>]) -> Result<(), Error> {
+    let mut kept = vec![false; count];
+    // By way of names that are no rows, for a new one may still be the old one of another node.
+    let aside = |row: usize| row as u64 | 1 << 63;
+    let moved = before.iter().enumerate();
+    let moved = moved.filter_map(|(row, old)| Some(((*old)?, row)));
+    let moved: Vec<(usize, usize)> = moved.collect();
+    for (old, row) in &moved {
+        kept[*old] = true;
+        if old != row {
+            let found = index.rename(*old as u64, aside(*row));
+            found.map_err(graph("rename a row"))?;
+        }
+    }
+    for (old, _) in kept.iter().enumerate().filter(|(_, kept)| !**kept) {
+        index.remove(old as u64).map_err(graph("remove a row"))?;
+    }
+    for (old, row) in &moved {
+        if old != row {
+            let found = index.rename(aside(*row), *row as u64);
+            found.map_err(graph("rename a row"))?;
+        }
+    }
+    Ok(())
 }
 
 fn new_index(dim: usize, config: &HnswConfig) -> Result<Index, Error> {

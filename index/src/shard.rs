@@ -4,16 +4,21 @@ use std::fs::File;
 
 pub use crate::rows::RowsView;
 use crate::{
-    dot::Scorer,
+    eligible::Eligible,
     error::Error,
     exact,
+    filter::{Attributes, Described, Filter},
     hit::Hit,
     hnsw::{Hnsw, HnswConfig},
     items::Items,
-    plan::{self, Plan},
+    plan::{self, Plan, Strategy, Wanted},
+    quantized::Quantized,
     rows::unusable,
-    top::Top,
 };
+
+/// Rows that are looked for to see how many rows are in the cells near to them, and how many neighbours of each.
+const SAMPLE: usize = 16;
+const NEIGHBOURS: usize = 100;
 
 /// Rows that a shard owns, wherever they are.
 pub trait Rows: Send + Sync {
@@ -22,10 +27,10 @@ pub trait Rows: Send + Sync {
 }
 
 /// How a shard is searched.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Shards with fewer rows are always scanned.
-    pub exact_below: usize,
+    /// Which way it is searched.
+    pub strategy: Strategy,
     /// How the graph is walked; what it was built with does not matter here.
     pub hnsw: HnswConfig,
 }
@@ -34,22 +39,56 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Shard<R: Rows> {
     rows: R,
+    quantized: Option<Quantized>,
+    /// The share of the rows that a search of the cells looks at for one query.
+    share: f64,
     graph: Hnsw,
     items: Items,
-    exact_below: usize,
+    attributes: Attributes,
+    strategy: Strategy,
+    connectivity: usize,
+    effort: usize,
+}
+
+/// A search.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// `[q, dim]`, `q` at least 1.
+    pub vectors: &'a [f32],
+    /// How many items.
+    pub k: usize,
+    /// Ids of items to leave out, strictly ascending.
+    pub exclude: &'a [u64],
+    /// What the items must be.
+    pub filter: Option<&'a Filter>,
+    /// Compare every row that may be returned.
+    pub exact: bool,
+}
+
+impl<'a> Query<'a> {
+    /// The best `k` of all items, by whichever way costs less.
+    pub fn new(vectors: &'a [f32], k: usize) -> Self {
+        Self {
+            vectors,
+            k,
+            exclude: &[],
+            filter: None,
+            exact: false,
+        }
+    }
 }
 
 /// What a search found, and in how much.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// `min(k, eligible)` hits, best first, none of them excluded.
+    /// `min(k, eligible)` hits, best first, none of them excluded, all of them passing the filter.
     pub hits: Vec<Hit>,
-    /// Rows that were not excluded.
+    /// Rows that could be returned.
     pub eligible: u64,
     /// Eligible rows that were compared, or are in the graph that was walked.
     pub searched: u64,
-    /// Whether every row was compared.
-    pub exact: bool,
+    /// How it was found.
+    pub plan: Plan,
 }
 
 /// An item as the index builder stored it.
@@ -61,17 +100,8 @@ pub struct StoredItem<'a> {
     pub bytes: &'a [u8],
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            exact_below: 20_000,
-            hnsw: HnswConfig::default(),
-        }
-    }
-}
-
 impl<R: Rows> Shard<R> {
-    /// Opens a shard from rows, graph and items whose bytes were hashed.
+    /// Opens a shard from rows, graph and items whose bytes were hashed. Nothing is known of its items' attributes.
     ///
     /// # Errors
     /// [`Error::Mismatch`] if they do not belong together, [`Error::Order`] if ids do not ascend,
@@ -90,51 +120,91 @@ impl<R: Rows> Shard<R> {
             ));
         }
         let graph = Hnsw::view(&graph, view.len(), view.dim(), &options.hnsw)?;
+        let quantized = Quantized::new(view);
         Ok(Self {
+            share: quantized
+                .as_ref()
+                .map_or(1.0, |quantized| share(quantized, view)),
+            quantized,
             rows,
             graph,
             items,
-            exact_below: options.exact_below,
+            attributes: Attributes::default(),
+            strategy: options.strategy,
+            connectivity: options.hnsw.connectivity,
+            effort: options.hnsw.expansion_search,
         })
     }
 
-    /// Finds the best `k` items that are not in `exclude`, by the greatest score over the queries.
-    ///
-    /// Scores are dot products of the rows as they are, the same whichever way was searched. With
-    /// `exact`, or where the plan says so, every row is compared; so it is when the graph comes up
-    /// with fewer than `min(k, eligible)`.
-    ///
-    /// # Shapes
-    /// - `queries`: `[q, dim]`, `q` at least 1; `exclude`: strictly ascending
+    /// Learns the attributes that filters ask for: `describe` reads an item's bytes and tells what they say.
     ///
     /// # Errors
-    /// If the queries or the excluded ids are not like that, or a query is zero or not finite.
-    pub fn search(
-        &self,
-        queries: &[f32],
-        k: usize,
-        exclude: &[u64],
-        exact: bool,
-    ) -> Result<Found, Error> {
+    /// The first that `describe` returns; then nothing is learnt.
+    pub fn describe<E>(
+        &mut self,
+        mut describe: impl FnMut(&[u8], &mut Described<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut attributes = Attributes::default();
+        for row in 0..self.items.len() {
+            describe(self.items.get(row), &mut attributes.of(row as u32))?;
+        }
+        attributes.settle();
+        self.attributes = attributes;
+        Ok(())
+    }
+
+    /// Sets which way is searched.
+    pub fn set_strategy(&mut self, strategy: Strategy) {
+        self.strategy = strategy;
+    }
+
+    /// Sets how many candidates a walk of the graph looks at.
+    pub fn set_effort(&mut self, expansion_search: usize) {
+        self.graph.set_effort(expansion_search);
+        self.effort = expansion_search;
+    }
+
+    /// Finds the best items that pass the filter and are not excluded, by the greatest score over the queries.
+    ///
+    /// Scores are dot products of the rows as they are, the same whichever way was searched. Every row that may be returned
+    /// is compared if the query or the plan says so, and where the graph comes up with fewer than `min(k, eligible)`.
+    ///
+    /// # Errors
+    /// If the vectors or the excluded ids are not as [`Query`] says, or a vector is zero or not finite.
+    pub fn search(&self, query: &Query<'_>) -> Result<Found, Error> {
         let rows = self.rows.view();
-        check_queries(queries, rows.dim())?;
-        check_exclude(exclude)?;
-        let excluded = exclude
-            .iter()
-            .filter(|id| rows.ids().binary_search(id).is_ok())
-            .count();
-        let eligible = rows.len() - excluded;
-        let k = k.min(eligible);
-        let walked = match plan::choose(rows.len(), k, excluded, self.exact_below) {
-            Plan::Ann { fetch } if !exact => self.walk(queries, k, fetch, exclude)?,
-            _ => None,
+        check_queries(query.vectors, rows.dim())?;
+        check_exclude(query.exclude)?;
+        let eligible = match query.filter {
+            Some(filter) => Eligible::new(rows, &self.attributes, filter, query.exclude),
+            None => Eligible::except(rows, query.exclude),
         };
+        let count = eligible.count(rows.len());
+        let k = query.k.min(count);
+        let strategy = if query.exact {
+            Strategy::Scan
+        } else {
+            self.strategy
+        };
+        let wanted = self.wanted(query.vectors, k, &eligible);
+        let mut plan = plan::choose(strategy, wanted);
+        let mut hits = self.run(plan, query.vectors, k, &eligible)?;
+        if hits.len() < k {
+            plan = plan::choose(Strategy::Scan, wanted);
+            hits = self.run(plan, query.vectors, k, &eligible)?;
+        }
         Ok(Found {
-            exact: walked.is_none(),
-            hits: walked.unwrap_or_else(|| exact::scan(rows, queries, k, exclude)),
-            eligible: eligible as u64,
-            searched: eligible as u64,
+            hits,
+            eligible: count as u64,
+            searched: count as u64,
+            plan,
         })
+    }
+
+    /// Returns the rows that the filter lets pass, ascending.
+    pub fn passing(&self, filter: &Filter) -> impl Iterator<Item = usize> + use<R> {
+        let rows = filter.rows(&self.attributes, self.rows.view().ids());
+        rows.into_iter().map(|row| row as usize)
     }
 
     /// Reads an item; `None` if the shard has none of that id.
@@ -164,32 +234,84 @@ impl<R: Rows> Shard<R> {
         self.items.is_empty()
     }
 
-    /// Walks the graph for every query and scores what comes up with all of them; `None` if that
-    /// is fewer than `k`.
+    /// What the plan depends on.
+    fn wanted(&self, queries: &[f32], k: usize, eligible: &Eligible) -> Wanted {
+        let rows = self.rows.view();
+        let row_bytes = match &self.quantized {
+            Some(_) => Quantized::row_bytes(rows.dim()),
+            None => rows.dim() * size_of::<f32>(),
+        };
+        Wanted {
+            rows: rows.len(),
+            row_bytes,
+            dim: rows.dim(),
+            connectivity: self.connectivity,
+            effort: self.effort,
+            cells: self.quantized.as_ref().map_or(1, Quantized::cells),
+            share: self.share,
+            queries: queries.len() / rows.dim(),
+            k,
+            eligible: eligible.count(rows.len()),
+            listed: matches!(eligible, Eligible::Only(..)),
+            excluded: eligible.excluded(),
+        }
+    }
+
+    /// Searches one way; only a walk may find fewer than there are.
+    fn run(
+        &self,
+        plan: Plan,
+        queries: &[f32],
+        k: usize,
+        eligible: &Eligible,
+    ) -> Result<Vec<Hit>, Error> {
+        let rows = self.rows.view();
+        Ok(match (plan, &self.quantized, eligible) {
+            _ if k == 0 => Vec::new(),
+            (Plan::Graph { fetch }, ..) => self.walk(queries, k, fetch, eligible)?,
+            (Plan::Matches, _, Eligible::Only(matches, _)) => {
+                exact::rank(rows, matches.iter().map(|row| row as usize), queries, k)
+            }
+            (Plan::Cells, Some(quantized), _) => {
+                quantized.scan_cells(rows, queries, k, eligible).hits
+            }
+            (_, Some(quantized), _) => quantized.scan(rows, queries, k, eligible),
+            (_, None, _) => exact::scan_eligible(rows, queries, k, eligible),
+        })
+    }
+
+    /// Walks the graph for every query and scores what comes up with all of them.
     fn walk(
         &self,
         queries: &[f32],
         k: usize,
         fetch: usize,
-        exclude: &[u64],
-    ) -> Result<Option<Vec<Hit>>, Error> {
-        let view = self.rows.view();
+        eligible: &Eligible,
+    ) -> Result<Vec<Hit>, Error> {
+        let rows = self.rows.view();
         let mut candidates = Vec::new();
-        for query in queries.chunks_exact(view.dim()) {
+        for query in queries.chunks_exact(rows.dim()) {
             candidates.extend(self.graph.search(query, fetch)?);
         }
         candidates.sort_unstable();
         candidates.dedup();
-        let mut top = Top::new(k, exclude);
-        let scorer = Scorer::new(queries, view.dim());
-        let mut scores = scorer.room();
-        for row in candidates {
-            scorer.score(view.row(row), &mut scores);
-            top.offer(exact::hit(view.ids()[row], &scores, 0));
-        }
-        let hits = top.into_hits();
-        Ok((hits.len() == k).then_some(hits))
+        candidates.retain(|row| eligible.has(*row));
+        Ok(exact::rank(rows, candidates.into_iter(), queries, k))
     }
+}
+
+/// Measures the share of the rows in the cells that are near to some of the rows.
+fn share(quantized: &Quantized, rows: RowsView<'_>) -> f64 {
+    if quantized.cells() == 1 {
+        return 1.0;
+    }
+    let all = Eligible::except(rows, &[]);
+    let step = rows.len().div_ceil(SAMPLE);
+    let looked = (0..rows.len()).step_by(step).map(|row| {
+        let found = quantized.scan_cells(rows, rows.row(row), NEIGHBOURS, &all);
+        found.rows as f64 / rows.len() as f64
+    });
+    looked.sum::<f64>() / rows.len().div_ceil(step) as f64
 }
 
 fn check_queries(queries: &[f32], dim: usize) -> Result<(), Error> {

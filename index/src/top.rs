@@ -2,23 +2,21 @@
 
 use crate::hit::Hit;
 
-/// Keeps the best `k` of the hits offered, less the excluded.
+/// Keeps the best `k` of the hits offered.
 ///
 /// Takes up to twice as many before it drops the worse half, so that a hit costs a push, not a walk
 /// through a heap.
-pub(crate) struct Top<'a> {
+pub(crate) struct Top {
     k: usize,
-    exclude: &'a [u64],
     kept: Vec<Hit>,
     bar: f32,
 }
 
-impl<'a> Top<'a> {
-    /// Keeps nothing yet. `k` is at least 1; `exclude` is ascending.
-    pub(crate) fn new(k: usize, exclude: &'a [u64]) -> Self {
+impl Top {
+    /// Keeps nothing yet. `k` is at least 1.
+    pub(crate) fn new(k: usize) -> Self {
         Self {
             k,
-            exclude,
             kept: Vec::with_capacity(2 * k),
             bar: f32::NEG_INFINITY,
         }
@@ -29,9 +27,9 @@ impl<'a> Top<'a> {
         self.bar
     }
 
-    /// Takes the hit unless it is excluded or surely not among the best.
+    /// Takes the hit unless it is surely not among the best.
     pub(crate) fn offer(&mut self, hit: Hit) {
-        if hit.score < self.bar || self.exclude.binary_search(&hit.id).is_ok() {
+        if hit.score < self.bar {
             return;
         }
         self.kept.push(hit);
@@ -61,20 +59,18 @@ mod tests {
         fn what_is_kept_is_the_start_of_the_sorted_list(
             scores in prop::collection::vec(0_u8..20, 0..300),
             k in 1_usize..20,
-            out in 0_u64..4,
         ) {
             let hits = scores.iter().zip(0..).map(|(score, id)| Hit {
                 id,
                 score: f32::from(*score),
                 interest: 0,
             });
-            let mut top = Top::new(k, std::slice::from_ref(&out));
+            let mut top = Top::new(k);
             let mut all = Vec::new();
             for hit in hits {
                 top.offer(hit);
                 all.push(hit);
             }
-            all.retain(|hit| hit.id != out);
             all.sort();
             all.truncate(k);
             prop_assert_eq!(top.into_hits(), all);

@@ -1,7 +1,10 @@
 //! Reads items of one held generation by id or key.
 
+use std::collections::BTreeSet;
+
 use encoder::features::CatalogItem;
 use generation::partition;
+use index::filter::Filter;
 
 use crate::{error::Error, shards::held::Held};
 
@@ -36,6 +39,59 @@ pub(crate) fn read(held: &Held, asked: Vec<Asked>) -> Result<Read, Error> {
         }
     }
     Ok(read)
+}
+
+/// Popular items, most popular first; ties go to the smaller id.
+#[derive(Debug, Default)]
+pub(crate) struct Popular {
+    /// Items and their counts.
+    pub(crate) items: Vec<(u64, u64)>,
+    /// How many items could be listed.
+    pub(crate) eligible: u64,
+}
+
+/// Lists the `k` most popular items of the generation; those that pass, of the `shards` named, if a filter or shards are.
+///
+/// With a filter it reads all of a shard's attributes, so call it off the async executor.
+///
+/// # Errors
+/// [`Error::ShardNotHeld`] if shards are named that are not held.
+pub(crate) fn popular(
+    held: &Held,
+    k: usize,
+    filter: Option<&Filter>,
+    shards: &BTreeSet<u32>,
+) -> Result<Popular, Error> {
+    if filter.is_none() && shards.is_empty() {
+        return Ok(Popular {
+            items: held.popular.iter().take(k).copied().collect(),
+            eligible: held.manifest.items,
+        });
+    }
+    let all = || held.shards.keys().copied().collect();
+    let shards = if shards.is_empty() {
+        all()
+    } else {
+        shards.clone()
+    };
+    let everything = Filter::default();
+    let mut popular = Popular::default();
+    for number in shards {
+        let shard = held.shard(number)?;
+        let (ids, counts) = (shard.rows().ids(), &held.counts[&number]);
+        let passing = shard.passing(filter.unwrap_or(&everything));
+        popular
+            .items
+            .extend(passing.map(|row| (ids[row], counts[row])));
+    }
+    popular.eligible = popular.items.len() as u64;
+    let best_first = |a: &(u64, u64), b: &(u64, u64)| b.1.cmp(&a.1).then(a.0.cmp(&b.0));
+    if popular.items.len() > k {
+        popular.items.select_nth_unstable_by(k, best_first);
+        popular.items.truncate(k);
+    }
+    popular.items.sort_unstable_by(best_first);
+    Ok(popular)
 }
 
 fn find(held: &Held, name: &Asked) -> Result<Option<CatalogItem>, Error> {

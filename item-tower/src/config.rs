@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use index::plan::Strategy;
 use serde::{Deserialize, Serialize};
 use service::{
     Settings,
@@ -64,8 +65,35 @@ pub struct ShardsConfig {
     /// How long a generation stays held after CURRENT stopped naming it.
     #[serde(with = "humantime_serde")]
     pub linger: Duration,
-    /// Shards with fewer items are scanned whole.
-    pub exact_below: usize,
+    /// How they are searched.
+    pub search: Search,
+    /// One in how many searches is done again to see what it missed; 0 measures none.
+    pub measure_every: u64,
+}
+
+/// How shards are searched.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Search {
+    /// By what costs less.
+    Auto,
+    /// By comparing every item.
+    Scan,
+    /// By comparing the items of the cells that are near.
+    Cells,
+    /// Through the graph.
+    Graph,
+}
+
+impl From<Search> for Strategy {
+    fn from(search: Search) -> Self {
+        match search {
+            Search::Auto => Self::Auto,
+            Search::Scan => Self::Scan,
+            Search::Cells => Self::Cells,
+            Search::Graph => Self::Graph,
+        }
+    }
 }
 
 impl Settings for Config {

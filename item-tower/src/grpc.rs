@@ -14,6 +14,7 @@ use crate::{models::Models, shards::Shards};
 
 mod catalog;
 mod features;
+mod filter;
 mod generation;
 mod item_tower;
 mod search;

@@ -19,6 +19,7 @@ mod catalog;
 pub mod config;
 mod error;
 mod grpc;
+mod meter;
 mod models;
 mod search;
 mod shards;

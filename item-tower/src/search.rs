@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use index::shard::Found;
+use index::{
+    filter::Filter,
+    shard::{self, Found},
+};
 use service::blocking::Blocking;
 
 use crate::{
@@ -33,11 +36,14 @@ pub(crate) struct Query {
     pub(crate) shards: Vec<(u32, Vec<u64>)>,
     /// How many items a shard.
     pub(crate) k: usize,
-    /// Scan every row.
+    /// What the items must be; all, if it is none.
+    pub(crate) filter: Option<Filter>,
+    /// Compare every item that may be returned.
     pub(crate) exact: bool,
 }
 
 /// What one shard found.
+#[derive(Clone, Debug)]
 pub(crate) struct ShardFound {
     /// The shard's number.
     pub(crate) shard: u32,
@@ -56,11 +62,20 @@ pub(crate) async fn search(
 ) -> Result<Vec<ShardFound>, Error> {
     let held = Arc::clone(snapshot.get(&query.generation)?);
     query.check(&held)?;
-    if query.products(&held) <= IN_PLACE_PRODUCTS {
-        query.run(&held)
+    let query = Arc::new(query);
+    let found = if query.products(&held) <= IN_PLACE_PRODUCTS {
+        query.run(&held)?
     } else {
-        blocking.run(move || query.run(&held)).await?
+        let (query, held) = (Arc::clone(&query), Arc::clone(&held));
+        blocking.run(move || query.run(&held)).await??
+    };
+    if held.meter.is_due() {
+        let blocking = blocking.clone();
+        let missing = found.iter().filter(|found| !found.found.plan.is_exact());
+        let missing: Vec<ShardFound> = missing.cloned().collect();
+        tokio::spawn(async move { blocking.run(move || query.measure(&held, &missing)).await });
     }
+    Ok(found)
 }
 
 impl Query {
@@ -143,19 +158,39 @@ impl Query {
         rows.saturating_mul(self.interests.len())
     }
 
+    /// Searches again where something may have been missed, and counts what was.
+    fn measure(&self, held: &Held, found: &[ShardFound]) {
+        let exactly = Self {
+            exact: true,
+            ..self.clone()
+        };
+        for ShardFound { shard, found } in found {
+            let asked = self.shards.iter().find(|(number, _)| number == shard);
+            let exclude = asked.map_or(&[][..], |(_, exclude)| exclude);
+            if let Ok(truth) = exactly.search(held, *shard, exclude) {
+                held.meter.count(*shard, found, &truth);
+            }
+        }
+    }
+
     fn run(&self, held: &Held) -> Result<Vec<ShardFound>, Error> {
-        self.shards
-            .iter()
-            .map(|(shard, exclude)| {
-                let found =
-                    held.shard(*shard)?
-                        .search(&self.interests, self.k, exclude, self.exact)?;
-                Ok(ShardFound {
-                    shard: *shard,
-                    found,
-                })
+        let shards = self.shards.iter().map(|(shard, exclude)| {
+            Ok(ShardFound {
+                shard: *shard,
+                found: self.search(held, *shard, exclude)?,
             })
-            .collect()
+        });
+        shards.collect()
+    }
+
+    fn search(&self, held: &Held, shard: u32, exclude: &[u64]) -> Result<Found, Error> {
+        Ok(held.shard(shard)?.search(&shard::Query {
+            vectors: &self.interests,
+            k: self.k,
+            exclude,
+            filter: self.filter.as_ref(),
+            exact: self.exact,
+        })?)
     }
 }
 
@@ -177,6 +212,7 @@ mod tests {
             interests: vec![1.0, 0.0],
             shards: vec![(0, vec![1, 5]), (1, Vec::new())],
             k: 10,
+            filter: None,
             exact: false,
         }
     }

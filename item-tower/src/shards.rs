@@ -11,6 +11,7 @@ use generation::{
     open, placement,
     store::{Current, Store},
 };
+use index::plan::Strategy;
 use service::blocking::Blocking;
 use tracing::{error, info};
 
@@ -30,7 +31,8 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs
 pub(crate) struct Shards {
     store: Store,
     placement: Placement,
-    exact_below: usize,
+    strategy: Strategy,
+    measure_every: u64,
     refresh: Duration,
     linger: Duration,
     blocking: Blocking,
@@ -68,7 +70,8 @@ impl Shards {
                 members: config.members.clone(),
                 replicas: config.replicas,
             },
-            exact_below: config.shards.exact_below,
+            strategy: config.shards.search.into(),
+            measure_every: config.shards.measure_every,
             refresh: config.shards.refresh,
             linger: config.shards.linger,
             blocking,
@@ -131,9 +134,17 @@ impl Shards {
 
     async fn open(&self, id: &str) -> Result<Held, Error> {
         let generation = open::open(&self.store, id).await?;
-        let (placement, exact_below) = (self.placement.clone(), self.exact_below);
+        let (placement, strategy, every) =
+            (self.placement.clone(), self.strategy, self.measure_every);
         self.blocking
-            .run(move || Held::open(&generation, |shard| placement.is_mine(shard), exact_below))
+            .run(move || {
+                Held::open(
+                    &generation,
+                    |shard| placement.is_mine(shard),
+                    strategy,
+                    every,
+                )
+            })
             .await?
     }
 

@@ -29,7 +29,7 @@ pub async fn index(
     config.store = store.display().to_string();
     config.catalog = data.join("items.jsonl");
     config.artifact = space.to_owned();
-    config.item_tower = item_tower.to_owned();
+    config.item_towers = vec![item_tower.to_owned()];
     config.shards = SHARDS;
     Ok(index_builder::run(config).await?)
 }

@@ -146,7 +146,7 @@ fn every_address_in_the_configs_is_a_service_that_listens_there() {
             .iter()
             .map(|named| named.split_once('=').unwrap().1.to_owned()),
     );
-    addresses.push(builder["item_tower"].as_str().unwrap().to_owned());
+    addresses.extend(texts(&builder["item_towers"]));
     let seed = &compose.services["seed"].command;
     addresses.extend(
         seed.iter()
@@ -154,7 +154,7 @@ fn every_address_in_the_configs_is_a_service_that_listens_there() {
             .cloned(),
     );
 
-    assert_eq!(addresses.len(), 7);
+    assert_eq!(addresses.len(), 8);
     for address in addresses {
         let (host, expected) = address
             .strip_prefix("http://")

@@ -1,6 +1,6 @@
 //! Passes GetItems and ListPopularItems on to the item towers that can answer them.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use generation::partition;
 use proto::v1::{self as pb, catalog_service_server::CatalogService, item_ref::Name};
@@ -11,8 +11,9 @@ use super::deadline;
 use crate::{
     error::Error,
     fallback,
+    filter::Filter,
     items::{self, Item},
-    topology::{Topology, View},
+    topology::{Held, Topology, View},
 };
 
 /// The most items of one call.
@@ -64,10 +65,42 @@ impl CatalogService for Service {
             }
         };
         let answer = self.topology.with_view(until, |view| async move {
-            fallback::list(view.generation(&request.generation)?, k, until).await
+            let generation = view.generation(&request.generation)?;
+            list_popular_items(generation, request, k, until).await
         });
         Ok(Response::new(answer.await?))
     }
+}
+
+/// Lists popular items; unlike a recall, it fails if any shard that has to be asked gives no answer.
+async fn list_popular_items(
+    generation: &Held,
+    request: &pb::ListPopularItemsRequest,
+    k: u32,
+    until: Instant,
+) -> Result<pb::ListPopularItemsResponse, Error> {
+    let shards = generation.shards();
+    if let Some(shard) = request.shards.iter().find(|shard| **shard >= shards) {
+        let description = format!("has {shard}, the generation has {shards} shards");
+        return Err(Error::field("shards", description));
+    }
+    let filter = request.filter.clone().and_then(Filter::new);
+    let asked: BTreeSet<u32> = request.shards.iter().copied().collect();
+    let asked: Vec<u32> = asked.into_iter().collect();
+    let popular = fallback::list(generation, k, filter.as_ref(), &asked, until).await?;
+    if !popular.degraded.is_empty() {
+        return Err(Error::Unreachable {
+            member: format!("a shard of generation {}", generation.manifest.id),
+            cause: "its items would be missing".to_owned(),
+        });
+    }
+    let (ids, counts) = popular.items.into_iter().unzip();
+    Ok(pb::ListPopularItemsResponse {
+        generation: generation.manifest.id.clone(),
+        ids,
+        counts,
+        eligible: popular.eligible,
+    })
 }
 
 /// The ids of the items asked for.

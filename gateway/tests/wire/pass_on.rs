@@ -215,8 +215,8 @@ async fn popular_items_are_listed_up_to_the_limit() {
     let (house, manifest) = House::usual().await;
     let list = async |k| {
         let request = ListPopularItemsRequest {
-            generation: String::new(),
             k,
+            ..Default::default()
         };
         CatalogServiceClient::new(house.channel())
             .list_popular_items(request)

@@ -1,9 +1,10 @@
 //! Damaged, foreign and hostile files are refused by name, with both values.
 
-use std::fs;
+use std::{env, fs};
 
 use generation::{error::Error, open};
 use proptest::prelude::*;
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use crate::fixture::House;
 
@@ -135,6 +136,60 @@ async fn names_that_leave_the_store_are_refused_before_any_file_is_touched() {
         .await
         .unwrap_err();
     assert!(matches!(cause, Error::Missing { .. }), "{cause}");
+}
+
+/// How many damages of each file are tried, where the environment says nothing.
+const DAMAGES: usize = 1_000;
+
+/// Changes bytes as a faulty disk does: a bit, a run of zeros, an end that is missing, bytes from elsewhere in the file.
+fn damage(bytes: &[u8], random: &mut StdRng) -> Vec<u8> {
+    let mut damaged = bytes.to_vec();
+    let at = random.random_range(0..bytes.len());
+    let run = random.random_range(1..=4096).min(bytes.len() - at);
+    match random.random_range(0..4) {
+        0 => damaged[at] ^= 1 << random.random_range(0..8),
+        1 => damaged[at..at + run].fill(0),
+        2 => damaged.truncate(at),
+        _ => damaged.copy_within(at..at + run, random.random_range(0..=bytes.len() - run)),
+    }
+    damaged
+}
+
+#[tokio::test]
+async fn no_damage_goes_unnoticed() {
+    let damages: usize =
+        env::var("TWOTOWER_TEST_DAMAGES").map_or(DAMAGES, |damages| damages.parse().unwrap());
+    let mut random = StdRng::seed_from_u64(1);
+    let house = House::new();
+    let id = house.publish(1.0).await.id;
+    let files = [
+        "manifest.json",
+        "shard-0000.rows",
+        "shard-0001.graph",
+        "shard-0001.items",
+        "popularity.json",
+    ];
+    let (mut tried, mut silent) = (0, 0);
+    for file in files {
+        let whole = fs::read(house.path(&id, file)).unwrap();
+        let mut left = damages;
+        while left > 0 {
+            let damaged = damage(&whole, &mut random);
+            if damaged == whole {
+                continue;
+            }
+            house.tamper(&id, file, &damaged);
+            tried += 1;
+            silent += usize::from(open(&house, &id, file).await.is_ok());
+            left -= 1;
+        }
+        house.tamper(&id, file, &whole);
+        open(&house, &id, file).await.unwrap();
+    }
+    assert_eq!((tried, silent), (files.len() * damages, 0));
+    if let Ok(report) = env::var("TWOTOWER_TEST_DAMAGES_REPORT") {
+        fs::write(report, format!("{tried} {silent}")).unwrap();
+    }
 }
 
 proptest! {

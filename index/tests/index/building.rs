@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use index::{
     build::build,
     hnsw::HnswConfig,
-    shard::{Options, Rows as _},
+    shard::{Options, Query, Rows as _},
 };
 
 use crate::fixture::{Owned, build_files, walked};
@@ -28,7 +28,12 @@ fn an_empty_shard_is_a_shard() {
         .open(&rows, &Options::default())
         .unwrap();
     assert!(shard.is_empty());
-    let found = shard.search(&[1.0; 24], 5, &[3], false).unwrap();
+    let found = shard
+        .search(&Query {
+            exclude: &[3],
+            ..Query::new(&[1.0; 24], 5)
+        })
+        .unwrap();
     assert_eq!((found.hits.len(), found.eligible), (0, 0));
     assert!(shard.item(3).unwrap().is_none());
 }
@@ -46,6 +51,7 @@ fn progress_counts_every_row() {
         rows.view(),
         &vec![""; 500],
         &HnswConfig::default(),
+        None,
         &paths.0,
         &paths.1,
         &progress,
@@ -96,6 +102,7 @@ fn items_of_another_count_are_refused() {
         rows.view(),
         &["", ""],
         &HnswConfig::default(),
+        None,
         &graph,
         &items,
         &|_| {},

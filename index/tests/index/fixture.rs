@@ -7,6 +7,7 @@ use index::{
     error::Error,
     hit::Hit,
     hnsw::HnswConfig,
+    plan::Strategy,
     shard::{Options, Rows, RowsView, Shard},
 };
 use tempfile::TempDir;
@@ -53,6 +54,10 @@ impl Files {
 }
 
 pub(crate) fn build_files(rows: &Owned) -> Result<Files, Error> {
+    build_files_with(rows, &HnswConfig::default())
+}
+
+pub(crate) fn build_files_with(rows: &Owned, config: &HnswConfig) -> Result<Files, Error> {
     let files = Files {
         dir: tempfile::tempdir().unwrap(),
     };
@@ -61,11 +66,11 @@ pub(crate) fn build_files(rows: &Owned) -> Result<Files, Error> {
         .iter()
         .map(|id| format!("{{\"id\":{id}}}"))
         .collect();
-    let config = HnswConfig::default();
     build(
         rows.view(),
         &items,
-        &config,
+        config,
+        None,
         &files.path("graph"),
         &files.path("items"),
         &|_| {},
@@ -76,7 +81,7 @@ pub(crate) fn build_files(rows: &Owned) -> Result<Files, Error> {
 /// A shard whose graph is walked, however small it is.
 pub(crate) fn walked(rows: &Owned) -> Shard<Owned> {
     let options = Options {
-        exact_below: 0,
+        strategy: Strategy::Graph,
         ..Options::default()
     };
     build_files(rows).unwrap().open(rows, &options).unwrap()

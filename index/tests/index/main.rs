@@ -3,5 +3,6 @@
 
 mod building;
 mod damage;
+mod filtering;
 mod fixture;
 mod searching;

@@ -1,6 +1,6 @@
 //! GetItems and ListPopularItems.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use encoder::features::CatalogItem;
 use proto::v1::{self as pb, catalog_service_server::CatalogService, item_ref::Name};
@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use crate::{
     catalog::{self, Asked},
     error::Error,
-    grpc::features,
+    grpc::{features, filter},
     shards::{Shards, held::POPULAR_KEPT},
 };
 
@@ -57,12 +57,21 @@ impl CatalogService for Service {
             k => return Err(out_of_bounds("k", k, POPULAR_KEPT).into()),
         };
         let snapshot = self.shards.snapshot();
-        let held = snapshot.get(&request.generation)?;
-        let (ids, counts) = held.popular.iter().take(k).copied().unzip();
+        let held = Arc::clone(snapshot.get(&request.generation)?);
+        let filter = filter::from_wire(request.filter)?;
+        let generation = held.manifest.id.clone();
+        let shards: BTreeSet<u32> = request.shards.into_iter().collect();
+        let popular = self
+            .blocking
+            .run(move || catalog::popular(&held, k, filter.as_ref(), &shards))
+            .await
+            .map_err(Error::from)??;
+        let (ids, counts) = popular.items.into_iter().unzip();
         Ok(Response::new(pb::ListPopularItemsResponse {
-            generation: held.manifest.id.clone(),
+            generation,
             ids,
             counts,
+            eligible: popular.eligible,
         }))
     }
 }

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use index::plan::Plan;
 use proto::v1::{self as pb, search_service_server::SearchService};
 use service::blocking::Blocking;
 use tonic::{Request, Response, Status};
 
 use crate::{
     error::Error,
+    grpc::filter,
     search::{self, Query, ShardFound},
     shards::{Shards, held::Held},
 };
@@ -70,6 +72,7 @@ impl TryFrom<pb::SearchRequest> for Query {
             interests: values.iter().copied().map(f32::from_le_bytes).collect(),
             shards: shards.map(|query| (query.shard, query.exclude)).collect(),
             k: request.k as usize,
+            filter: filter::from_wire(request.filter)?,
             exact: request.exact,
         };
         query.validate()?;
@@ -86,15 +89,30 @@ impl From<ShardFound> for pb::ShardHits {
             interests: found.hits.iter().map(|hit| hit.interest).collect(),
             eligible: found.eligible,
             searched: found.searched,
-            exact: found.exact,
+            exact: found.plan.is_exact(),
+            plan: to_wire(found.plan).into(),
         }
     }
 }
 
+fn to_wire(plan: Plan) -> pb::SearchPlan {
+    match plan {
+        Plan::Scan => pb::SearchPlan::Scan,
+        Plan::Matches => pb::SearchPlan::Matches,
+        Plan::Cells => pb::SearchPlan::Cells,
+        Plan::Graph { .. } => pb::SearchPlan::Graph,
+    }
+}
+
 fn held_shards(held: &Held) -> pb::HeldGeneration {
-    let shard = |(&shard, opened): (&u32, &_)| pb::HeldShard {
-        shard,
-        items: index::shard::Shard::len(opened) as u64,
+    let shard = |(&shard, opened): (&u32, &_)| {
+        let measured = held.meter.recall(shard);
+        pb::HeldShard {
+            shard,
+            items: index::shard::Shard::len(opened) as u64,
+            recall: measured.recall,
+            recall_searches: measured.searches,
+        }
     };
     pb::HeldGeneration {
         generation: held.manifest.id.clone(),

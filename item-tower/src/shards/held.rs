@@ -2,17 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use encoder::features::{CatalogItem, Value};
 use generation::{
     manifest::{self, Manifest, ShardEntry},
     open::Generation,
     rows,
 };
 use index::{
+    filter::Described,
     hnsw::{HnswConfig, Metric},
-    shard::{Options, Rows, RowsView, Shard},
+    plan::Strategy,
+    shard::{Options, Query, Rows, RowsView, Shard},
 };
 
-use crate::error::Error;
+use crate::{error::Error, meter::Meter};
 
 /// The name of the popularity list in every generation.
 const POPULARITY: &str = "popularity.json";
@@ -27,6 +30,10 @@ pub(crate) struct Held {
     pub(crate) manifest: Manifest,
     /// The shards held, by number.
     pub(crate) shards: BTreeMap<u32, Shard<Mapped>>,
+    /// How popular the item of each row of each shard is.
+    pub(crate) counts: BTreeMap<u32, Vec<u64>>,
+    /// How much live searches find.
+    pub(crate) meter: Meter,
     /// Items and counts, most popular first, at most [`POPULAR_KEPT`].
     pub(crate) popular: Vec<(u64, u64)>,
 }
@@ -43,6 +50,8 @@ impl Rows for Mapped {
 impl Held {
     /// Opens the `wanted` shards of `generation`, and its popularity list.
     ///
+    /// One in `measure_every` searches is done again to see what it missed.
+    ///
     /// Reads and hashes every byte, so it blocks for long: call it off the async executor.
     ///
     /// # Errors
@@ -50,15 +59,20 @@ impl Held {
     pub(crate) fn open(
         generation: &Generation,
         wanted: impl Fn(u32) -> bool,
-        exact_below: usize,
+        strategy: Strategy,
+        measure_every: u64,
     ) -> Result<Self, Error> {
         let manifest = generation.manifest.clone();
-        let options = options(&manifest, exact_below);
-        let mut shards = BTreeMap::new();
+        let options = options(&manifest, strategy);
+        let (mut shards, mut counts) = (BTreeMap::new(), BTreeMap::new());
         for entry in manifest.shards.iter().filter(|entry| wanted(entry.shard)) {
-            shards.insert(entry.shard, open_shard(generation, entry, &options)?);
+            let (shard, count) = open_shard(generation, entry, &options)?;
+            shards.insert(entry.shard, shard);
+            counts.insert(entry.shard, count);
         }
         Ok(Self {
+            meter: Meter::new(measure_every, shards.keys().copied()),
+            counts,
             popular: read_popular(generation)?,
             manifest,
             shards,
@@ -79,9 +93,9 @@ impl Held {
 }
 
 /// How the generation's graphs are walked.
-fn options(manifest: &Manifest, exact_below: usize) -> Options {
+fn options(manifest: &Manifest, strategy: Strategy) -> Options {
     Options {
-        exact_below,
+        strategy,
         hnsw: HnswConfig {
             metric: match manifest.metric {
                 manifest::Metric::Dot => Metric::Dot,
@@ -99,7 +113,7 @@ fn open_shard(
     generation: &Generation,
     entry: &ShardEntry,
     options: &Options,
-) -> Result<Shard<Mapped>, Error> {
+) -> Result<(Shard<Mapped>, Vec<u64>), Error> {
     let manifest = &generation.manifest;
     let rows = rows::Rows::map(&generation.file(&entry.rows)?)?;
     if (rows.len() as u64, rows.dim()) != (entry.items, manifest.dim) {
@@ -112,9 +126,31 @@ fn open_shard(
     }
     let graph = generation.file(&entry.graph)?;
     let items = generation.file(&entry.items_file)?;
-    let shard = Shard::open(Mapped(rows), graph, items, options)?;
+    let mut shard = Shard::open(Mapped(rows), graph, items, options)?;
+    let mut counts = Vec::with_capacity(shard.len());
+    shard.describe(|bytes, item| {
+        counts.push(describe(bytes, item, &manifest.id)?);
+        Ok::<_, Error>(())
+    })?;
     prove(&shard, entry.shard, &manifest.id)?;
-    Ok(shard)
+    Ok((shard, counts))
+}
+
+/// Tells the attributes of a stored item, which are its features, and returns how popular it is.
+fn describe(bytes: &[u8], item: &mut Described<'_>, generation: &str) -> Result<u64, Error> {
+    let stored: CatalogItem = serde_json::from_slice(bytes).map_err(|source| Error::File {
+        generation: generation.to_owned(),
+        file: "items".to_owned(),
+        source,
+    })?;
+    for (attribute, value) in &stored.features {
+        match value {
+            Value::Number(number) => item.number(attribute, *number),
+            Value::Text(text) => item.text(attribute, text),
+            Value::List(texts) => texts.iter().for_each(|text| item.text(attribute, text)),
+        }
+    }
+    Ok(stored.popularity)
 }
 
 /// Searches a shard with some of its own rows: nothing may score less than the row itself.
@@ -124,8 +160,14 @@ fn prove(shard: &Shard<Mapped>, number: u32, generation: &str) -> Result<(), Err
     for row in (0..view.len()).step_by(step) {
         let query = view.row(row);
         let expected: f32 = query.iter().map(|value| value * value).sum();
-        let found = shard.search(query, 1, &[], true)?.hits;
-        let best = found.first().map_or(f32::NEG_INFINITY, |hit| hit.score);
+        let found = shard.search(&Query {
+            exact: true,
+            ..Query::new(query, 1)
+        })?;
+        let best = found
+            .hits
+            .first()
+            .map_or(f32::NEG_INFINITY, |hit| hit.score);
         if best.is_nan() || best < expected - 1e-4 * expected.max(1.0) {
             return Err(Error::Golden {
                 generation: generation.to_owned(),

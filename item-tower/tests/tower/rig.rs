@@ -123,7 +123,12 @@ impl Rig {
         let vectors: Vec<f32> = ids.iter().flat_map(|&id| self.sample.row(id)).collect();
         let items: Vec<String> = ids
             .iter()
-            .map(|id| format!(r#"{{"id":{id},"title":"Item {id}","features":{{"year":1995}}}}"#))
+            .map(|id| {
+                format!(
+                    r#"{{"id":{id},"title":"Item {id}","popularity":{id}0,"features":{{"year":{year}}}}}"#,
+                    year = 1900 + id
+                )
+            })
             .collect();
         let entry = ShardEntry::named(shard, ids.len() as u64);
         let path = |name: &str| staging.dir().join(name);
@@ -135,6 +140,7 @@ impl Rig {
                 metric: hnsw::Metric::Dot,
                 ..HnswConfig::default()
             },
+            None,
             &path(&entry.graph),
             &path(&entry.items_file),
             &|_| {},
@@ -180,6 +186,7 @@ impl Rig {
                 .collect(),
             k,
             exact: false,
+            filter: None,
         }
     }
 
@@ -225,6 +232,14 @@ impl Tower {
             .into_iter()
             .map(shards)
             .collect()
+    }
+
+    /// The shards held of all generations.
+    pub(crate) async fn shards(&self) -> Vec<pb::HeldShard> {
+        let mut client = SearchServiceClient::new(self.channel.clone());
+        let held = client.list_shards(pb::ListShardsRequest {}).await.unwrap();
+        let generations = held.into_inner().generations.into_iter();
+        generations.flat_map(|held| held.shards).collect()
     }
 
     /// Waits until exactly these generations are held, newest first.

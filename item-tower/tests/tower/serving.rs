@@ -3,7 +3,8 @@
 use std::{fs, time::Duration};
 
 use generation::partition;
-use proto::v1::{self as pb, item_ref::Name};
+use item_tower::config::Search;
+use proto::v1::{self as pb, condition::Kind, item_ref::Name};
 use service::status;
 use tonic::{Code, Status};
 
@@ -59,6 +60,82 @@ async fn a_generation_is_searched_once_current_names_it() {
     assert_eq!(found[0].ids, expected[..10]);
     assert_eq!(found[0].eligible, expected.len() as u64);
     tower.stop().await;
+}
+
+/// A filter for items of the years from `min` to `max`; the year of item `id` is 1900 + `id`.
+fn years(min: f64, max: f64) -> Option<pb::Filter> {
+    let range = pb::NumberRange {
+        attribute: "year".to_owned(),
+        min: Some(min),
+        max: Some(max),
+    };
+    Some(pb::Filter {
+        must: vec![pb::Condition {
+            kind: Some(Kind::Range(range)),
+        }],
+        ..pb::Filter::default()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_items_that_pass_a_filter_are_found() {
+    let rig = Rig::new().await;
+    let generation = rig.publish(1..=50).await;
+    let tower = rig.start(|_| {}).await;
+    tower.holds(&[&generation]).await;
+    let mut request = rig.search(&generation, 7, &[0, 1], 10);
+    request.filter = years(1910.0, 1939.5);
+    for hits in tower.search(request.clone()).await.unwrap() {
+        let passing = rig.ranking(7, 10..=39, hits.shard);
+        assert_eq!(hits.ids, passing[..passing.len().min(10)]);
+        assert_eq!(hits.eligible, passing.len() as u64);
+        assert!(hits.exact);
+    }
+    request.filter = years(1901.0, 1901.0);
+    let found = tower.search(request.clone()).await.unwrap();
+    let ids: Vec<u64> = found.iter().flat_map(|hits| &hits.ids).copied().collect();
+    assert_eq!(ids, [1]);
+    let plans = [pb::SearchPlan::Matches, pb::SearchPlan::Scan];
+    assert!(found.iter().all(|hits| plans.contains(&hits.plan())));
+
+    let popular = pb::ListPopularItemsRequest {
+        k: 3,
+        filter: years(1910.0, 1939.5),
+        ..Default::default()
+    };
+    let found = tower.catalog().list_popular_items(popular).await.unwrap();
+    assert_eq!(found.into_inner().ids, [39, 38, 37]);
+
+    request.filter = years(f64::NAN, 0.0);
+    let refused = tower.search(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(
+        refused.message().contains("filter: has a range"),
+        "{refused}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_of_the_graph_are_measured() {
+    let rig = Rig::new().await;
+    let generation = rig.publish(1..=50).await;
+    let tower = rig
+        .start(|config| {
+            config.shards.search = Search::Graph;
+            config.shards.measure_every = 2;
+        })
+        .await;
+    tower.holds(&[&generation]).await;
+    for _ in 0..4 {
+        let found = tower.search(rig.search(&generation, 7, &[0, 1], 1)).await;
+        assert!(found.unwrap().iter().all(|hits| !hits.exact));
+    }
+    eventually(async || {
+        let held = tower.shards().await;
+        held.iter()
+            .all(|shard| shard.recall_searches == 2 && shard.recall > 0.5)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,8 +231,8 @@ async fn the_catalog_of_a_generation_is_read() {
     assert_eq!(over.code(), Code::InvalidArgument);
 
     let popular = |k| pb::ListPopularItemsRequest {
-        generation: String::new(),
         k,
+        ..Default::default()
     };
     let found = tower
         .catalog()

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use encoder::features::Value;
 use onnx::{dataset::split::ItemSet, evaluate};
 use proto::v1::{
     self as pb, Candidate, Event, Exclude, GetItemsRequest, GetUserRequest, ItemRef,
     ListPopularItemsRequest, RecallOptions, RecallRequest, RecallResponse, RecordEventsRequest,
-    UserContext, catalog_service_client::CatalogServiceClient,
+    UserContext, catalog_service_client::CatalogServiceClient, condition::Kind,
     event_service_client::EventServiceClient, item_ref::Name,
     recall_service_client::RecallServiceClient,
 };
@@ -89,6 +90,65 @@ fn a_user_is_recommended_unseen_items_of_one_generation_best_first() {
         assert_eq!(coverage.items_searched, coverage.items_eligible);
         assert!(answer.degraded_reasons.is_empty());
         assert!(!answer.cold_start);
+    });
+}
+
+#[test]
+fn a_filter_leaves_only_items_that_pass_and_as_many_as_there_are() {
+    let keyword = |values: &[&str]| pb::Condition {
+        kind: Some(Kind::Keyword(pb::KeywordIn {
+            attribute: "genres".to_owned(),
+            values: values.iter().map(|&value| value.to_owned()).collect(),
+        })),
+    };
+    let filter = pb::Filter {
+        should: vec![keyword(&["Horror"]), keyword(&["Comedy", "Western"])],
+        must_not: vec![keyword(&["Drama"])],
+        ..pb::Filter::default()
+    };
+    let passes = |id: u64| {
+        let mut items = SMALL.dataset().items.iter();
+        let item = items.find(|item| item.id == id).unwrap();
+        let Value::List(genres) = &item.features["genres"] else {
+            panic!("item {id} has no genres");
+        };
+        let any = |of: &[&str]| genres.iter().any(|genre| of.contains(&genre.as_str()));
+        any(&["Horror", "Comedy", "Western"]) && !any(&["Drama"])
+    };
+    let request = |user_id: &str| RecallRequest {
+        user_id: user_id.to_owned(),
+        page_size: 1_000,
+        filter: Some(filter.clone()),
+        ..Default::default()
+    };
+    RUNTIME.block_on(async {
+        // A user of whom nothing is known may get every item that passes.
+        let all = recall(request("nobody")).await.unwrap();
+        let eligible = all.coverage.unwrap().items_eligible;
+        let all = ids(&all.candidates);
+        assert!(all.len() > 10 && all.iter().all(|id| passes(*id)));
+        assert_eq!(eligible, all.len() as u64);
+
+        let user_id = user(3).user_id;
+        let answer = recall(request(&user_id)).await.unwrap();
+        let unseen = &all - &seen(&user_id).await;
+        assert_eq!(ids(&answer.candidates), unseen);
+        assert_eq!(answer.coverage.unwrap().items_eligible, unseen.len() as u64);
+
+        let mut catalog = CatalogServiceClient::new(SMALL.gateway().await);
+        let popular = ListPopularItemsRequest {
+            k: 10,
+            filter: Some(filter.clone()),
+            ..Default::default()
+        };
+        let popular = catalog
+            .list_popular_items(popular)
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(popular.ids.len(), 10);
+        assert!(popular.ids.iter().all(|id| passes(*id)));
+        assert!(popular.counts.is_sorted_by(|a, b| a >= b));
     });
 }
 

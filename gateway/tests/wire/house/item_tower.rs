@@ -137,6 +137,7 @@ impl State {
                 eligible: eligible.len() as u64,
                 searched: eligible.len() as u64,
                 exact: request.exact,
+                ..Default::default()
             }
         });
         Ok(pb::SearchResponse {
@@ -176,6 +177,7 @@ impl SearchService for Service {
                     .map(|&shard| pb::HeldShard {
                         shard,
                         items: shard_items(shard, held.of).len() as u64,
+                        ..Default::default()
                     })
                     .collect(),
             });
@@ -232,6 +234,7 @@ impl CatalogService for Service {
             generation: request.generation,
             counts: ids.clone(),
             ids,
+            eligible: ITEMS,
         }))
     }
 }

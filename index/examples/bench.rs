@@ -1,0 +1,252 @@
+//! The library's part of `make bench-index`: a shard of vectors that the script made, and what it is told to do with them.
+//!
+//! `bench DIR DIM INTERESTS K` reads `DIR/rows.f32` and `DIR/queries.f32`, little-endian, and a command a line:
+//!
+//! - `build`: makes the shard's files with the default settings; `build poor`: with a graph that is soon made and finds little,
+//!   for figures of searches without one
+//! - `change EACH`: makes a graph out of that of `build`, one of so many rows having got another vector
+//! - `add`: what usearch alone takes for that: a loop that adds every row to a graph with the same settings
+//! - `exact`, `cells`, `walk EF`: opens the shard so that it is always scanned, its cells are, or it is walked with that effort
+//! - `plan`: opens the shard as an item tower does
+//! - `filter SHARE`: from now on only that share of the rows passes, those with the smallest [`number`]; 1 means no filter
+//! - `search`: finds the best `K` for each user and writes their ids to `DIR/found.u64`; a missing one is the largest number
+//!
+//! Each is answered by a line when it is done. The script takes the CPU time meanwhile.
+#![allow(clippy::print_stdout, reason = "the answers go to the script")]
+
+use std::{
+    convert::Infallible,
+    error::Error,
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use index::{
+    build::build,
+    filter::{Condition, Filter},
+    hnsw::{Hnsw, HnswConfig},
+    plan::Strategy,
+    shard::{Options, Query, Rows, RowsView, Shard},
+};
+use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
+
+/// Vectors in memory, whose ids are their places.
+#[derive(Clone)]
+struct Vectors {
+    ids: Vec<u64>,
+    numbers: Vec<f32>,
+    dim: usize,
+}
+
+impl Rows for Vectors {
+    fn view(&self) -> RowsView<'_> {
+        RowsView::new(&self.ids, &self.numbers, self.dim)
+    }
+}
+
+struct Bench {
+    dir: PathBuf,
+    rows: Vectors,
+    /// `[users, interests, dim]`.
+    queries: Vec<f32>,
+    interests: usize,
+    k: usize,
+    shard: Option<Shard<Vectors>>,
+    filter: Option<Filter>,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [dir, dim, interests, k] = &arguments[..] else {
+        return Err("usage: bench DIR DIM INTERESTS K".into());
+    };
+    let (dir, dim) = (PathBuf::from(dir), dim.parse()?);
+    let numbers = read(&dir.join("rows.f32"))?;
+    let mut bench = Bench {
+        queries: read(&dir.join("queries.f32"))?,
+        rows: Vectors {
+            ids: (0..(numbers.len() / dim) as u64).collect(),
+            numbers,
+            dim,
+        },
+        dir,
+        interests: interests.parse()?,
+        k: k.parse()?,
+        shard: None,
+        filter: None,
+    };
+    for line in io::stdin().lines() {
+        let line = line?;
+        match line.split(' ').collect::<Vec<_>>()[..] {
+            ["build"] => bench.build(&HnswConfig::default())?,
+            ["build", "poor"] => bench.build(&HnswConfig {
+                connectivity: 2,
+                expansion_add: 2,
+                ..HnswConfig::default()
+            })?,
+            ["change", each] => bench.change(each.parse()?)?,
+            ["add"] => add(bench.rows.view())?,
+            ["cells"] => bench.open(Strategy::Cells, HnswConfig::default())?,
+            ["exact"] => bench.open(Strategy::Scan, HnswConfig::default())?,
+            ["plan"] => bench.open(Strategy::Auto, HnswConfig::default())?,
+            ["walk", effort] => {
+                let effort = HnswConfig {
+                    expansion_search: effort.parse()?,
+                    ..HnswConfig::default()
+                };
+                bench.open(Strategy::Graph, effort)?;
+            }
+            ["filter", share] => bench.filter = filter(share.parse()?),
+            ["search"] => bench.search()?,
+            _ => return Err(format!("no such command: {line}").into()),
+        }
+        println!("{line}");
+        io::stdout().flush()?;
+    }
+    Ok(())
+}
+
+impl Bench {
+    fn build(&self, config: &HnswConfig) -> Result<(), Box<dyn Error>> {
+        let items = vec![""; self.rows.ids.len()];
+        let [graph, described] = self.files();
+        Ok(build(
+            self.rows.view(),
+            &items,
+            config,
+            None,
+            &graph,
+            &described,
+            &|_| {},
+        )?)
+    }
+
+    fn change(&self, each: usize) -> Result<(), Box<dyn Error>> {
+        let [graph, _] = self.files();
+        let mut rows = self.rows.clone();
+        let changed = (0..rows.ids.len()).step_by(each);
+        for row in changed.clone().skip(1) {
+            let [from, to] = [row - 1, row].map(|row| row * rows.dim);
+            rows.numbers.copy_within(from..from + rows.dim, to);
+        }
+        let same = |row: usize| (!row.is_multiple_of(each)).then_some(row);
+        let before: Vec<_> = (0..rows.ids.len()).map(same).collect();
+        let changed = Hnsw::rebuild(
+            &File::open(graph)?,
+            before.len(),
+            &before,
+            rows.view(),
+            &HnswConfig::default(),
+            &|_| {},
+        )?;
+        Ok(changed.save(&self.dir.join("changed"))?)
+    }
+
+    fn open(&mut self, strategy: Strategy, hnsw: HnswConfig) -> Result<(), Box<dyn Error>> {
+        let [graph, items] = self.files();
+        let options = Options { strategy, hnsw };
+        self.shard = None;
+        let mut shard = Shard::open(
+            self.rows.clone(),
+            File::open(graph)?,
+            File::open(items)?,
+            &options,
+        )?;
+        let mut row = 0;
+        shard.describe(|_, item| {
+            item.number("number", number(row));
+            row += 1;
+            Ok::<_, Infallible>(())
+        })?;
+        self.shard = Some(shard);
+        Ok(())
+    }
+
+    fn search(&self) -> Result<(), Box<dyn Error>> {
+        let shard = self.shard.as_ref().ok_or("no shard is open")?;
+        let mut found = Vec::new();
+        for queries in self.queries.chunks_exact(self.interests * self.rows.dim) {
+            let query = Query {
+                filter: self.filter.as_ref(),
+                ..Query::new(queries, self.k)
+            };
+            let hits = shard.search(&query)?.hits;
+            let ids = hits.iter().map(|hit| hit.id);
+            found.extend(
+                ids.chain(std::iter::repeat(u64::MAX))
+                    .take(self.k)
+                    .flat_map(u64::to_le_bytes),
+            );
+        }
+        Ok(fs::write(self.dir.join("found.u64"), found)?)
+    }
+
+    fn files(&self) -> [PathBuf; 2] {
+        ["graph", "items"].map(|name| self.dir.join(name))
+    }
+}
+
+/// The attribute of a row: a number from 0 to 1, well mixed.
+fn number(row: u32) -> f64 {
+    f64::from(row.wrapping_mul(2_654_435_761)) / f64::from(u32::MAX)
+}
+
+fn filter(share: f64) -> Option<Filter> {
+    let condition = Condition::Range {
+        attribute: "number".to_owned(),
+        min: 0.0,
+        max: share,
+    };
+    (share < 1.0).then(|| Filter {
+        must: vec![condition],
+        ..Filter::default()
+    })
+}
+
+/// Adds every row to a graph that is thrown away, by as many threads as there are cores.
+fn add(rows: RowsView<'_>) -> Result<(), Box<dyn Error>> {
+    let config = HnswConfig::default();
+    let threads = thread::available_parallelism()?.get();
+    let index = Index::new(&IndexOptions {
+        dimensions: rows.dim(),
+        metric: MetricKind::Cos,
+        quantization: ScalarKind::F32,
+        connectivity: config.connectivity,
+        expansion_add: config.expansion_add,
+        expansion_search: config.expansion_search,
+        multi: false,
+    })?;
+    index.reserve_capacity_and_threads(rows.len(), threads)?;
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let adders: Vec<_> = (0..threads)
+            .map(|_| {
+                scope.spawn(|| -> Result<(), String> {
+                    loop {
+                        let row = next.fetch_add(1, Ordering::Relaxed);
+                        if row >= rows.len() {
+                            return Ok(());
+                        }
+                        let added = index.add(row as u64, rows.row(row));
+                        added.map_err(|cause| cause.to_string())?;
+                    }
+                })
+            })
+            .collect();
+        for adder in adders {
+            adder
+                .join()
+                .map_err(|_| "a thread that adds rows panicked")??;
+        }
+        Ok(())
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<f32>, Box<dyn Error>> {
+    let bytes = fs::read(path).map_err(|cause| format!("{}: {cause}", path.display()))?;
+    let (numbers, _) = bytes.as_chunks();
+    Ok(numbers.iter().copied().map(f32::from_le_bytes).collect())
+}
