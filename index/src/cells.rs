@@ -16,10 +16,9 @@ const SMALL: usize = 20_000;
 const SAMPLE: usize = 40;
 /// Times that the centres move.
 const ROUNDS: usize = 6;
-/// How many times the spread a row of a cell lies from the centre towards a query, at most but for very few: were rows normally
-/// distributed, one in three million. Cells that hold two groups of rows need more than one group would: at 4 the best of 100,000
-/// clustered rows for 5 queries were found to 99.8 %, at 5 all of them.
-const REACH: f32 = 5.0;
+/// How many times the spread a row of a cell may lie from the centre towards a query. Were the rows of a cell normally
+/// distributed, one in three million would lie further than 5; cells that hold several groups of rows need more.
+pub(crate) const REACHES: [f32; 8] = [4.0, 5.0, 6.0, 8.0, 10.0, 13.0, 17.0, 22.0];
 
 /// Rows divided into cells.
 #[derive(Debug)]
@@ -33,6 +32,8 @@ pub(crate) struct Cells {
     /// Where each cell begins in `rows`, and where the last one ends.
     starts: Vec<usize>,
     dim: usize,
+    /// One of [`REACHES`].
+    reach: f32,
 }
 
 impl Cells {
@@ -81,7 +82,13 @@ impl Cells {
             rows: by_cell,
             starts,
             dim: rows.dim(),
+            reach: REACHES[0],
         }
+    }
+
+    /// Sets how far rows are expected to lie from the centres: one of [`REACHES`].
+    pub(crate) fn set_reach(&mut self, reach: f32) {
+        self.reach = reach;
     }
 
     /// How many cells.
@@ -111,8 +118,8 @@ impl Cells {
             for at in 0..centers.len() / self.dim {
                 let cell = block * BLOCK + at;
                 let each = scores.iter().zip(&lengths);
-                let each =
-                    each.map(|(scores, length)| scores[at] + REACH * self.spreads[cell] * length);
+                let each = each
+                    .map(|(scores, length)| scores[at] + self.reach * self.spreads[cell] * length);
                 promises.push((each.fold(f32::NEG_INFINITY, f32::max), cell));
             }
         }

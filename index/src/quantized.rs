@@ -15,8 +15,18 @@ mod vnni;
 
 use std::ops::Range;
 
-use crate::{cells::Cells, eligible::Eligible, exact, hit::Hit, rows::RowsView};
+use crate::{
+    cells::{Cells, REACHES},
+    eligible::Eligible,
+    exact,
+    hit::Hit,
+    rows::RowsView,
+};
 
+/// Rows near which the cells are searched to calibrate them, neighbours of each, and the share of them to find.
+const SAMPLE: usize = 64;
+const NEIGHBOURS: usize = 100;
+const ENOUGH: f64 = 0.998;
 /// No row.
 const NOBODY: u32 = u32::MAX;
 /// Rows of a tile.
@@ -57,6 +67,8 @@ pub(crate) struct Quantized {
     cells: Cells,
     /// Where the pairs of tiles of each cell begin, and where those of the last end.
     pairs: Vec<usize>,
+    /// The share of the rows that a search of the cells looks at for one query.
+    share: f64,
 }
 
 /// How many of the rows a search of cells looked at.
@@ -112,6 +124,7 @@ impl Quantized {
             rows: places,
             cells,
             pairs,
+            share: 1.0,
         };
         quantized.lines =
             vec![Line([[SHIFT as u8; 4]; TILE]); quantized.factors.len() * quantized.steps];
@@ -120,7 +133,46 @@ impl Quantized {
                 quantized.put(place, rows.row(row));
             }
         }
+        quantized.share = quantized.calibrate(rows);
         Some(quantized)
+    }
+
+    /// Sets the cells' reach to the least with which a search near some of the rows finds nearly all of the best; returns the
+    /// share of the rows that it looks at.
+    fn calibrate(&mut self, rows: RowsView<'_>) -> f64 {
+        if self.cells.len() == 1 {
+            return 1.0;
+        }
+        let all = Eligible::except(rows, &[]);
+        let step = rows.len().div_ceil(SAMPLE);
+        let sample = || (0..rows.len()).step_by(step).map(|row| rows.row(row));
+        let best = |query| self.scan(rows, query, NEIGHBOURS, &all);
+        let truths: Vec<Vec<Hit>> = sample().map(best).collect();
+        let wanted = truths.iter().map(Vec::len).sum::<usize>() as f64;
+        let mut share = 1.0;
+        for reach in REACHES {
+            self.cells.set_reach(reach);
+            let (mut found, mut looked) = (0, 0);
+            for (query, truth) in sample().zip(&truths) {
+                let near = self.scan_cells(rows, query, NEIGHBOURS, &all);
+                found += near
+                    .hits
+                    .iter()
+                    .filter(|hit| truth.binary_search(hit).is_ok())
+                    .count();
+                looked += near.rows;
+            }
+            share = looked as f64 / (truths.len() * rows.len()) as f64;
+            if found as f64 >= ENOUGH * wanted {
+                break;
+            }
+        }
+        share
+    }
+
+    /// The share of the rows that a search of the cells looks at for one query.
+    pub(crate) fn share(&self) -> f64 {
+        self.share
     }
 
     fn put(&mut self, place: usize, vector: &[f32]) {

@@ -16,10 +16,6 @@ use crate::{
     rows::unusable,
 };
 
-/// Rows that are looked for to see how many rows are in the cells near to them, and how many neighbours of each.
-const SAMPLE: usize = 16;
-const NEIGHBOURS: usize = 100;
-
 /// Rows that a shard owns, wherever they are.
 pub trait Rows: Send + Sync {
     /// Borrows the rows; every call returns the same.
@@ -40,8 +36,6 @@ pub struct Options {
 pub struct Shard<R: Rows> {
     rows: R,
     quantized: Option<Quantized>,
-    /// The share of the rows that a search of the cells looks at for one query.
-    share: f64,
     graph: Hnsw,
     items: Items,
     attributes: Attributes,
@@ -120,12 +114,8 @@ impl<R: Rows> Shard<R> {
             ));
         }
         let graph = Hnsw::view(&graph, view.len(), view.dim(), &options.hnsw)?;
-        let quantized = Quantized::new(view);
         Ok(Self {
-            share: quantized
-                .as_ref()
-                .map_or(1.0, |quantized| share(quantized, view)),
-            quantized,
+            quantized: Quantized::new(view),
             rows,
             graph,
             items,
@@ -248,7 +238,7 @@ impl<R: Rows> Shard<R> {
             connectivity: self.connectivity,
             effort: self.effort,
             cells: self.quantized.as_ref().map_or(1, Quantized::cells),
-            share: self.share,
+            share: self.quantized.as_ref().map_or(1.0, Quantized::share),
             queries: queries.len() / rows.dim(),
             k,
             eligible: eligible.count(rows.len()),
@@ -298,20 +288,6 @@ impl<R: Rows> Shard<R> {
         candidates.retain(|row| eligible.has(*row));
         Ok(exact::rank(rows, candidates.into_iter(), queries, k))
     }
-}
-
-/// Measures the share of the rows in the cells that are near to some of the rows.
-fn share(quantized: &Quantized, rows: RowsView<'_>) -> f64 {
-    if quantized.cells() == 1 {
-        return 1.0;
-    }
-    let all = Eligible::except(rows, &[]);
-    let step = rows.len().div_ceil(SAMPLE);
-    let looked = (0..rows.len()).step_by(step).map(|row| {
-        let found = quantized.scan_cells(rows, rows.row(row), NEIGHBOURS, &all);
-        found.rows as f64 / rows.len() as f64
-    });
-    looked.sum::<f64>() / rows.len().div_ceil(step) as f64
 }
 
 fn check_queries(queries: &[f32], dim: usize) -> Result<(), Error> {
