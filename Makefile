@@ -43,7 +43,7 @@ test: build $(VENV)/ready ## Runs everything that proves it.
 	$(CARGO) test --release --workspace
 	@deploy/real-data-summary target/real-data-tests.log
 
-# What `make bench-models` passes on, e.g. BENCH="--only default" or BENCH=--dry-run.
+# What `make bench-models` and `make bench-index` pass on, e.g. BENCH="--only default" or BENCH="--rows 3700".
 BENCH ?=
 
 .PHONY: bench-models

@@ -86,9 +86,7 @@ impl Hnsw {
     ) -> Result<Self, Error> {
         let threads = threads(config.threads);
         let index = new_index(rows.dim(), config)?;
-        index
-            .reserve_capacity_and_threads(rows.len(), threads)
-            .map_err(graph("reserve"))?;
+        reserve(&index, rows.len(), threads)?;
         let all: Vec<usize> = (0..rows.len()).collect();
         add(&index, rows, &all, threads, progress)?;
         Self::finish(index, None, rows.len(), rows.dim(), threads)
@@ -119,9 +117,7 @@ impl Hnsw {
         check_metric(&index, config.metric)?;
         let index = Self::finish(index, None, count, rows.dim(), threads)?.index;
         index.change_expansion_add(config.expansion_add);
-        index
-            .reserve_capacity_and_threads(count.max(rows.len()), threads)
-            .map_err(graph("reserve"))?;
+        reserve(&index, count.max(rows.len()), threads)?;
         rename(&index, count, before)?;
         let new = |row: &usize| before[*row].is_none();
         let new: Vec<usize> = (0..rows.len()).filter(new).collect();
@@ -152,9 +148,7 @@ impl Hnsw {
         view_map(&index, &map)?;
         check_metric(&index, config.metric)?;
         let threads = threads(config.threads);
-        index
-            .reserve_capacity_and_threads(rows, threads)
-            .map_err(graph("reserve"))?;
+        reserve(&index, rows, threads)?;
         index.change_expansion_search(config.expansion_search);
         Self::finish(index, Some(map), rows, dim, threads)
     }
@@ -225,6 +219,12 @@ impl std::fmt::Debug for Hnsw {
             .field("dim", &self.dim)
             .finish_non_exhaustive()
     }
+}
+
+/// Makes room for so many rows, and for so many threads at once.
+fn reserve(index: &Index, rows: usize, threads: usize) -> Result<(), Error> {
+    let reserved = index.reserve_capacity_and_threads(rows, threads);
+    reserved.map_err(graph("reserve"))
 }
 
 /// Adds some of the rows, from several threads.

@@ -10,16 +10,20 @@
 //!
 //! [`exact::scan`]: crate::exact::scan
 
+mod contest;
+mod rounded;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
-
-use std::ops::Range;
 
 use crate::{
     cells::{Cells, REACHES},
     eligible::Eligible,
     exact,
     hit::Hit,
+    quantized::{
+        contest::Contest,
+        rounded::{Queries, Rounded, summing},
+    },
     rows::RowsView,
 };
 
@@ -31,11 +35,6 @@ const ENOUGH: f64 = 0.998;
 const NOBODY: u32 = u32::MAX;
 /// Rows of a tile.
 const TILE: usize = 16;
-/// The largest whole number.
-const MOST: f32 = 127.0;
-/// Adding and taking away one and a half times two to the 23rd leaves the whole number nearest to a small f32, the even one
-/// of two.
-const WHOLE: f32 = 12_582_912.0;
 /// Added to a row's whole numbers, which the instructions take without a sign.
 const SHIFT: i32 = 128;
 
@@ -78,20 +77,6 @@ pub(crate) struct Looked {
     pub(crate) hits: Vec<Hit>,
     /// How many there were.
     pub(crate) rows: usize,
-}
-
-/// Queries in 8 bits a number.
-#[derive(Debug)]
-struct Queries {
-    /// `[queries, steps]`: four numbers in one.
-    words: Vec<i32>,
-    /// For each query what [`SHIFT`] adds to the whole dot product, and its scale.
-    shifts: Vec<i32>,
-    scales: Vec<f32>,
-    /// The greatest length of a query.
-    length: f32,
-    /// The greatest length of what rounding lost of one.
-    lost: f32,
 }
 
 /// Between which bounds the greatest score over the queries lies, of each row of two tiles.
@@ -263,192 +248,6 @@ impl Quantized {
     }
 }
 
-impl Queries {
-    fn new(queries: &[f32], dim: usize) -> Self {
-        let steps = dim.div_ceil(4);
-        let count = queries.len() / dim;
-        let mut all = Self {
-            words: Vec::with_capacity(count * steps),
-            shifts: Vec::with_capacity(count),
-            scales: Vec::with_capacity(count),
-            length: 0.0,
-            lost: 0.0,
-        };
-        for query in queries.chunks_exact(dim) {
-            let rounded = Rounded::new(query);
-            let mut sum = 0;
-            for numbers in query.chunks(4) {
-                let mut four = [0_i8; 4];
-                for (byte, &number) in four.iter_mut().zip(numbers) {
-                    let whole = rounded.whole(number);
-                    sum += whole;
-                    *byte = whole as i8;
-                }
-                all.words.push(i32::from_le_bytes(four.map(|x| x as u8)));
-            }
-            all.shifts.push(SHIFT * sum);
-            all.scales.push(rounded.scale);
-            all.length = all.length.max(rounded.length + rounded.lost);
-            all.lost = all.lost.max(rounded.lost);
-        }
-        all
-    }
-}
-
-/// How a vector is rounded, and what that loses.
-struct Rounded {
-    scale: f32,
-    /// One over the scale; 0 where the scale is.
-    inverse: f32,
-    /// Length of the rounded vector, rounded up.
-    length: f32,
-    /// Length of what is lost, rounded up.
-    lost: f32,
-}
-
-impl Rounded {
-    fn new(vector: &[f32]) -> Self {
-        let most = vector.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
-        let scale = most / MOST;
-        let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-        let mut rounded = Self {
-            scale,
-            inverse: if inverse.is_finite() { inverse } else { 0.0 },
-            length: 0.0,
-            lost: 0.0,
-        };
-        let (mut length, mut lost) = (0.0_f64, 0.0_f64);
-        for &x in vector {
-            let near = f64::from(rounded.whole(x)) * f64::from(scale);
-            length += near * near;
-            lost += (f64::from(x) - near).powi(2);
-        }
-        // A step of f32 up, for what the root and the conversion round down.
-        rounded.length = (length.sqrt() as f32).next_up();
-        rounded.lost = (lost.sqrt() as f32).next_up();
-        rounded
-    }
-
-    /// The whole number nearest to `x` over the scale.
-    fn whole(&self, x: f32) -> i32 {
-        ((x * self.inverse).clamp(-MOST, MOST) + WHOLE - WHOLE) as i32
-    }
-}
-
-/// The rows that may be among the best `k`, of those looked at.
-struct Contest<'a> {
-    rows: &'a Quantized,
-    queries: Queries,
-    eligible: &'a Eligible,
-    bar: Bar,
-    contenders: Vec<(usize, f32)>,
-}
-
-impl<'a> Contest<'a> {
-    /// Has looked at nothing yet; `k` is at least 1.
-    fn new(
-        rows: &'a Quantized,
-        queries: &[f32],
-        dim: usize,
-        k: usize,
-        eligible: &'a Eligible,
-    ) -> Self {
-        Self {
-            rows,
-            queries: Queries::new(queries, dim),
-            eligible,
-            bar: Bar::new(k),
-            contenders: Vec::new(),
-        }
-    }
-
-    /// Looks at some pairs of tiles.
-    fn look(&mut self, pairs: Range<usize>) {
-        for pair in pairs {
-            let bounds = self.rows.bounds(2 * pair, &self.queries, self.bar.height);
-            for (half, mut reach) in bounds.reach.into_iter().enumerate() {
-                while reach != 0 {
-                    let lane = reach.trailing_zeros() as usize;
-                    reach &= reach - 1;
-                    let upper = bounds.upper[half][lane];
-                    if !reaches(upper, self.bar.height) {
-                        continue;
-                    }
-                    let row = self.rows.row((2 * pair + half) * TILE + lane);
-                    if let Some(row) = row.filter(|row| self.eligible.has(*row)) {
-                        self.contenders.push((row, upper));
-                        self.bar.raise(bounds.lower[half][lane]);
-                    }
-                }
-            }
-        }
-    }
-
-    /// The eligible rows that may be among the best.
-    fn contenders(mut self) -> impl Iterator<Item = usize> {
-        let bar = self.bar.settled();
-        self.contenders
-            .into_iter()
-            .filter_map(move |(row, upper)| reaches(upper, bar).then_some(row))
-    }
-}
-
-/// The height that `k` rows surely reach, by their lower bounds.
-struct Bar {
-    k: usize,
-    height: f32,
-    lowers: Vec<f32>,
-    /// Whether any came since the height was taken.
-    raised: bool,
-}
-
-impl Bar {
-    fn new(k: usize) -> Self {
-        Self {
-            k,
-            height: f32::NEG_INFINITY,
-            lowers: Vec::with_capacity(2 * k),
-            raised: false,
-        }
-    }
-
-    fn raise(&mut self, lower: f32) {
-        if lower > self.height && lower.is_finite() {
-            self.lowers.push(lower);
-            self.raised = true;
-            if self.lowers.len() == 2 * self.k {
-                self.cut();
-            }
-        }
-    }
-
-    /// The height by all that was seen.
-    fn settled(&mut self) -> f32 {
-        if self.raised && self.lowers.len() >= self.k {
-            self.cut();
-        }
-        self.height
-    }
-
-    fn cut(&mut self) {
-        self.lowers
-            .select_nth_unstable_by(self.k - 1, |a, b| b.total_cmp(a));
-        self.lowers.truncate(self.k);
-        self.height = self.height.max(self.lowers[self.k - 1]);
-        self.raised = false;
-    }
-}
-
-/// Whether a row may be among the best; one whose bound overflowed may.
-fn reaches(upper: f32, bar: f32) -> bool {
-    upper >= bar || upper.is_nan()
-}
-
-/// How much a score of vectors of length 1 differs at most from the true one by summing in f32: a generous bound.
-fn summing(dim: usize) -> f32 {
-    (dim + 64) as f32 * f32::EPSILON
-}
-
 #[cfg(target_arch = "x86_64")]
 fn supported() -> bool {
     vnni::supported()
@@ -460,97 +259,4 @@ fn supported() -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn the_scan_answers_what_a_scan_of_the_rows_as_they_are_does(
-            dim in 1_usize..100,
-            count in 1_usize..300,
-            queries in 1_usize..20,
-            k in 1_usize..50,
-            size in -8_i32..8,
-            coarse in any::<bool>(),
-            exclude in prop::collection::btree_set(0_u64..900, 0..40),
-            numbers in prop::collection::vec(-1.0_f32..1.0, 997),
-        ) {
-            // Coarse numbers make equal scores, lengths differ from row to row.
-            let number = |i: usize| match coarse {
-                true => (numbers[i % 997] * 2.0).round() + 0.5,
-                false => numbers[i % 997],
-            };
-            let vectors: Vec<f32> = (0..count * dim)
-                .map(|i| number(i) * 2.0_f32.powi(size * (i / dim % 3) as i32))
-                .collect();
-            let queries: Vec<f32> = (0..queries * dim).map(|i| number(7 * i + 3)).collect();
-            let ids: Vec<u64> = (0..count as u64).map(|row| 3 * row).collect();
-            let exclude: Vec<u64> = exclude.into_iter().collect();
-            let rows = RowsView::new(&ids, &vectors, dim);
-            if let Some(quantized) = Quantized::new(rows) {
-                let found = quantized.scan(rows, &queries, k, &Eligible::except(rows, &exclude));
-                let expected = exact::scan(rows, &queries, k, &exclude);
-                let bits = |hits: &[Hit]| -> Vec<_> {
-                    hits.iter().map(|hit| (hit.id, hit.score.to_bits(), hit.interest)).collect()
-                };
-                prop_assert_eq!(bits(&found), bits(&expected));
-            }
-        }
-    }
-
-    #[test]
-    fn bounds_that_overflow_leave_nothing_out() {
-        let vectors = [1e19_f32, -1e19, 1e19, 1e19, -1e18, 1e19];
-        let rows = RowsView::new(&[1, 2, 3], &vectors, 2);
-        let query = [1e19_f32, 1e19];
-        if let Some(quantized) = Quantized::new(rows) {
-            let found = quantized.scan(rows, &query, 2, &Eligible::except(rows, &[]));
-            assert_eq!(found, exact::scan(rows, &query, 2, &[]));
-        }
-    }
-
-    /// 25,000 rows in 100 groups, of unequal lengths, and three queries near some.
-    fn grouped(dim: usize) -> (Vec<u64>, Vec<f32>, Vec<f32>) {
-        let mut state = 1_u64;
-        let mut number = move || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
-        };
-        let groups: Vec<f32> = (0..100 * dim).map(|_| number()).collect();
-        let mut near = |group: usize, length: f32| -> Vec<f32> {
-            let center = &groups[group % 100 * dim..][..dim];
-            center
-                .iter()
-                .map(|x| length * (x + 0.5 * number()))
-                .collect()
-        };
-        let rows = (0..25_000).flat_map(|row| near(row * 7, 1.0 + (row % 5) as f32 / 10.0));
-        let rows = rows.collect();
-        let queries = [3, 14, 77].into_iter().flat_map(|group| near(group, 1.0));
-        ((0..25_000).collect(), rows, queries.collect())
-    }
-
-    #[test]
-    fn a_search_of_cells_looks_at_few_rows_and_finds_nearly_all() {
-        let (ids, vectors, queries) = grouped(24);
-        let rows = RowsView::new(&ids, &vectors, 24);
-        let Some(quantized) = Quantized::new(rows) else {
-            return;
-        };
-        let all = Eligible::except(rows, &[]);
-        let found = quantized.scan_cells(rows, &queries, 100, &all);
-        let best = exact::scan(rows, &queries, 100, &[]);
-        let common = best.iter().filter(|hit| found.hits.contains(hit));
-        assert!(common.count() >= 99);
-        assert!(found.rows < 25_000 / 5, "{} rows looked at", found.rows);
-
-        // However few may be returned, as many come.
-        let few = Eligible::Only((0..25_000).step_by(600).collect(), 0);
-        let found = quantized.scan_cells(rows, &queries, 100, &few);
-        assert_eq!(found.hits.len(), few.count(25_000));
-    }
-}
+mod tests;

@@ -12,7 +12,7 @@ use std::arch::x86_64::{
     _mm512_sub_epi32, _mm512_sub_ps,
 };
 
-use super::{Bounds, Factors, Line, Queries, TILE};
+use super::{Bounds, Factors, Line, TILE, rounded::Queries};
 
 /// Queries whose sums are in registers at once, with those of two tiles.
 const TOGETHER: usize = 8;
