@@ -88,6 +88,10 @@ $(VENV_INDEX)/ready: examples/bench-index/requirements.txt
 	$(VENV_INDEX)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
+.PHONY: bench-catalog
+bench-catalog: $(ORT) ## Measures fresh items, a re-index of a hundredth, and generations that follow one another under load; ten minutes.
+	$(CARGO) run --release -p stack --example bench-catalog -- $(BENCH)
+
 .PHONY: lint
 lint: ## Checks format, lints and documentation.
 	$(CARGO) fmt --all --check

@@ -64,8 +64,12 @@ pub(crate) struct Coverage {
     pub(crate) items_searched: u64,
     /// Items that could have been returned: all less the excluded.
     pub(crate) items_eligible: u64,
-    /// Items of the generation.
+    /// Items of the generation, and of the deltas since.
     pub(crate) items_total: u64,
+    /// Items that came with deltas since.
+    pub(crate) items_fresh: u64,
+    /// The last delta that every answering shard had taken up.
+    pub(crate) delta: u64,
     /// Shards that answered.
     pub(crate) shards_answered: u32,
     /// Shards of the generation.

@@ -103,9 +103,11 @@ pub(crate) async fn list(
         shards: Vec::new(),
     };
     if filter.is_none() && shards.is_empty() {
-        return Ok(Popular::of(
-            [ask_anyone(generation, &request, until).await?],
-        ));
+        let asked = fanout::anyone(generation, |member| {
+            let request = request.clone();
+            async move { ask(&member, request, until).await }
+        });
+        return Ok(Popular::of([asked.await?]));
     }
     let all: Vec<u32> = (0..generation.shards()).collect();
     let shards = if shards.is_empty() { &all } else { shards };
@@ -144,27 +146,6 @@ impl Popular {
         }
         popular
     }
-}
-
-/// Asks any item tower, and another one if the first cannot be reached.
-async fn ask_anyone(
-    generation: &Held,
-    request: &ListPopularItemsRequest,
-    until: Instant,
-) -> Result<ListPopularItemsResponse, Error> {
-    let Some(first) = generation.anyone(None) else {
-        return Err(Error::Unreachable {
-            member: "every item tower".to_owned(),
-            cause: format!("none holds generation {}", generation.manifest.id),
-        });
-    };
-    let mut answer = ask(first, request.clone(), until).await;
-    if answer.as_ref().is_err_and(Failure::may_try_another)
-        && let Some(second) = generation.anyone(Some(first))
-    {
-        answer = ask(second, request.clone(), until).await;
-    }
-    answer.map_err(|failure| Error::of("an item tower", failure))
 }
 
 async fn ask(

@@ -5,6 +5,7 @@ use std::{future::Future, sync::Arc};
 use futures::future::join_all;
 
 use crate::{
+    error::Error,
     replica::{Failure, Replica},
     topology::Held,
 };
@@ -42,6 +43,32 @@ where
     let mut gathered = Gathered::join(asked.await);
     gathered.lost.append(&mut lost);
     gathered
+}
+
+/// Asks any holder of the generation, and another one if the first cannot be reached; `ask` must be idempotent.
+///
+/// # Errors
+/// If nobody answers, or what the one asked says.
+pub(crate) async fn anyone<T, F>(
+    generation: &Held,
+    ask: impl Fn(Arc<Replica>) -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let Some(first) = generation.anyone(None) else {
+        return Err(Error::Unreachable {
+            member: "every item tower".to_owned(),
+            cause: format!("none holds generation {}", generation.manifest.id),
+        });
+    };
+    let mut answer = ask(first.clone()).await;
+    if answer.as_ref().is_err_and(Failure::may_try_another)
+        && let Some(second) = generation.anyone(Some(first))
+    {
+        answer = ask(second.clone()).await;
+    }
+    answer.map_err(|failure| Error::of("an item tower", failure))
 }
 
 /// Asks the shards of a member that failed of their other holders.

@@ -11,6 +11,8 @@ pub(crate) enum Source {
     Exact,
     /// From the list of popular items.
     Popular,
+    /// Among the items that came since the generation was made.
+    Fresh,
 }
 
 /// An item that a shard found, with its score.

@@ -57,6 +57,7 @@ pub(crate) async fn search(
             k: query.k as u32,
             exact: query.exact,
             filter: query.filter.as_ref().map(Filter::to_wire),
+            as_of: None,
         };
         async move {
             let answer = member
@@ -81,6 +82,9 @@ struct Shard {
     eligible: u64,
     searched: u64,
     exact: bool,
+    items: u64,
+    fresh_items: u64,
+    delta: u64,
 }
 
 /// Decodes one member's answer for the shards `asked`, which must come in that order.
@@ -113,7 +117,7 @@ fn decode_shard(shard: ShardHits, asked: &Interests) -> Result<Shard, Failure> {
         Source::Ann
     };
     let rows = shard.ids.iter().zip(&shard.scores).zip(&shard.interests);
-    let hits: Vec<_> = rows
+    let mut hits: Vec<_> = rows
         .map(|((&id, &score), &row)| {
             let interest = asked.number(row).ok_or_else(|| {
                 Failure::Malformed(format!("interest {row} of item {id} of shard {number}"))
@@ -126,6 +130,12 @@ fn decode_shard(shard: ShardHits, asked: &Interests) -> Result<Shard, Failure> {
             })
         })
         .collect::<Result<_, Failure>>()?;
+    for &place in &shard.fresh {
+        let hit = hits
+            .get_mut(place as usize)
+            .ok_or_else(|| Failure::Malformed(format!("fresh hit {place} of shard {number}")))?;
+        hit.source = Source::Fresh;
+    }
     if let Some(hit) = hits.iter().find(|hit| !hit.score.is_finite()) {
         return Err(Failure::Malformed(format!(
             "score {} of item {} of shard {number}",
@@ -142,6 +152,9 @@ fn decode_shard(shard: ShardHits, asked: &Interests) -> Result<Shard, Failure> {
         eligible: shard.eligible,
         searched: shard.searched,
         exact: shard.exact,
+        items: shard.items,
+        fresh_items: shard.fresh_items,
+        delta: shard.as_of,
     })
 }
 
@@ -184,14 +197,13 @@ impl Losses {
 /// A missing shard counts in full, for which excluded items it holds is not known: coverage may be
 /// understated, never overstated.
 fn cover(generation: &Held, gathered: Gathered<Vec<Shard>>) -> Result<Scattered, Error> {
-    let manifest = &generation.manifest;
     let mut coverage = Coverage {
-        items_total: manifest.items,
         shards_total: generation.shards(),
         ..Coverage::default()
     };
     for (shard, _) in &gathered.lost {
         coverage.items_eligible += generation.shard_items(*shard);
+        coverage.items_total += generation.shard_items(*shard);
     }
     let Losses { degraded, first } = Losses::of(generation, gathered.lost)?;
 
@@ -201,7 +213,10 @@ fn cover(generation: &Held, gathered: Gathered<Vec<Shard>>) -> Result<Scattered,
     for shard in &shards {
         coverage.items_eligible += shard.eligible;
         coverage.items_searched += shard.searched.min(shard.eligible);
+        coverage.items_total += shard.items;
+        coverage.items_fresh += shard.fresh_items;
     }
+    coverage.delta = shards.iter().map(|shard| shard.delta).min().unwrap_or(0);
     match first {
         Some(failure) if shards.is_empty() => Err(failure),
         _ => Ok(Scattered {

@@ -1,14 +1,17 @@
-//! Removes the generations that CURRENT no longer names.
+//! Removes the generations that CURRENT no longer names, with the deltas that all others hold.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use crate::{
-    durable,
+    deltas, durable,
     error::{AtPath as _, Error},
-    manifest,
+    manifest, open,
     pointer::Current,
     store::Store,
 };
+
+/// How long a delta stays whatever holds it: a writer or a reader may be behind.
+const GRACE: Duration = Duration::from_secs(3600);
 
 /// Removes all but `keep` generations, those that CURRENT names and the newest others; returns the ids removed.
 ///
@@ -17,11 +20,22 @@ use crate::{
 /// Only unlinks: who has a file mapped keeps it whole. The manifest goes first, so that a
 /// generation half removed is none, and the next collection finishes it.
 ///
+/// Deltas of the catalog go, too, an hour after they came, once every generation that is left holds them.
+///
 /// # Errors
 /// If the store cannot be read or a file cannot be removed.
 pub async fn collect(store: &Store, keep: usize) -> Result<Vec<String>, Error> {
-    let store = store.clone();
-    tokio::task::spawn_blocking(move || collect_now(&store, keep)).await?
+    let now = store.clone();
+    let removed = tokio::task::spawn_blocking(move || collect_now(&now, keep)).await??;
+    let mut held = None;
+    for id in store.generations().await? {
+        // A generation that cannot be read may need every delta.
+        let opened = open::open(store, &id).await;
+        let from = opened.map_or(0, |opened| opened.manifest.updates_from);
+        held = Some(held.map_or(from, |least: u64| least.min(from)));
+    }
+    deltas::remove(store, held.unwrap_or(0), GRACE).await?;
+    Ok(removed)
 }
 
 fn collect_now(store: &Store, keep: usize) -> Result<Vec<String>, Error> {

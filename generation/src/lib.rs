@@ -8,9 +8,11 @@
 //! - [`store`] the directory: artifacts, generations, CURRENT and MEMBERS
 //! - [`publish`] stages and commits a generation; [`open`] reads one, hashing before use;
 //!   [`collect`] removes what CURRENT no longer names; [`rollback`] goes back to what it still holds
+//! - [`deltas`] what changed in the catalog since, delta by delta
 
 mod artifacts;
 pub mod collect;
+pub mod deltas;
 mod durable;
 pub mod error;
 mod hash;

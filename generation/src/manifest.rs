@@ -44,6 +44,9 @@ pub struct Manifest {
     pub engine: Engine,
     /// Every file but the manifest, by name.
     pub files: BTreeMap<String, FileEntry>,
+    /// The last delta of the catalog's log that the shards hold, see [`crate::deltas`].
+    #[serde(default)]
+    pub updates_from: u64,
     /// The evaluation report of the artifact, if it had one.
     pub report: Option<serde_json::Value>,
 }

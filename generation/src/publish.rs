@@ -43,6 +43,8 @@ pub struct Draft {
     pub shards: Vec<ShardEntry>,
     /// What built the graphs.
     pub engine: Engine,
+    /// The last delta of the catalog's log that the shards hold.
+    pub updates_from: u64,
     /// The evaluation report of the artifact, if it had one.
     pub report: Option<serde_json::Value>,
 }
@@ -125,6 +127,7 @@ impl Draft {
             shards: self.shards,
             engine: self.engine,
             files,
+            updates_from: self.updates_from,
             report: self.report,
         }
     }

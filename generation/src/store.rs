@@ -5,6 +5,8 @@
 //! <store>/MEMBERS                          which user towers share the users
 //! <store>/artifacts/<space>/               sealed artifacts, each whole or absent
 //! <store>/generations/<id>/manifest.json   published generations, each whole or absent
+//! <store>/deltas/<number>                  what changed in the catalog since, see [`crate::deltas`]
+//! <store>/incoming/                        single files that are being written
 //! <store>/staging/                         what is being written; collected when its writer is dead
 //! <store>/LOCK                             taken while CURRENT or MEMBERS is swapped
 //! ```
@@ -13,6 +15,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, SystemTime},
 };
 
 use object_store::{ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path as Key};
@@ -185,6 +188,51 @@ impl Store {
         Ok(Some(bytes.to_vec()))
     }
 
+    /// Writes an object unless there is one of that name; returns whether it did. Durable on return.
+    pub(crate) async fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, Error> {
+        let (incoming, path) = (self.root.join(INCOMING), self.root.join(name));
+        tokio::task::spawn_blocking(move || durable::create(&incoming, &path, &bytes)).await?
+    }
+
+    /// Whether there is an object of that name.
+    pub(crate) async fn exists(&self, name: &str) -> Result<bool, Error> {
+        match self.objects.head(&Key::from(name)).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(cause) => Err(object_error(name)(cause)),
+        }
+    }
+
+    /// Removes an object; that there is none is fine.
+    pub(crate) async fn remove(&self, name: &str) -> Result<(), Error> {
+        match self.objects.delete(&Key::from(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(cause) => Err(object_error(name)(cause)),
+        }
+    }
+
+    /// Lists the objects of a folder by name, in no order.
+    pub(crate) async fn list(&self, folder: &str) -> Result<Vec<String>, Error> {
+        self.list_older(folder, Duration::ZERO).await
+    }
+
+    /// The same of those that were last written longer ago than `age`.
+    pub(crate) async fn list_older(
+        &self,
+        folder: &str,
+        age: Duration,
+    ) -> Result<Vec<String>, Error> {
+        let prefix = Key::from(folder);
+        let listed = self.objects.list_with_delimiter(Some(&prefix));
+        let listed = listed.await.map_err(object_error(folder))?;
+        let old = listed.objects.into_iter().filter(|object| {
+            let modified = SystemTime::from(object.last_modified);
+            age.is_zero() || modified.elapsed().is_ok_and(|since| since > age)
+        });
+        let names = old.filter_map(|object| Some(object.location.filename()?.to_owned()));
+        Ok(names.collect())
+    }
+
     async fn read_pointer<P: Pointer>(&self) -> Result<Option<Versioned<P>>, Error> {
         let bytes = self.read(P::NAME, POINTER_LIMIT).await?;
         bytes.as_deref().map(pointer::decode).transpose()
@@ -257,6 +305,8 @@ impl Store {
     }
 }
 
+/// The folder where single files are written before they get their names.
+pub(crate) const INCOMING: &str = "incoming";
 /// The most bytes that CURRENT and MEMBERS may have.
 const POINTER_LIMIT: u64 = 1 << 20;
 

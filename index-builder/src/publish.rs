@@ -35,6 +35,7 @@ pub(crate) async fn commit(
             expansion_add: config.hnsw.expansion_add,
             expansion_search: measured.expansion_search,
         },
+        updates_from: 0,
         report: artifact.report().cloned(),
     };
     Ok(staging.commit(draft).await?)

@@ -215,6 +215,7 @@ pub(crate) fn open(
     let options = Options {
         strategy: Strategy::Graph,
         hnsw: hnsw.clone(),
+        ..Options::default()
     };
     Ok(Shard::open(
         rows,

@@ -147,7 +147,11 @@ impl Bench {
 
     fn open(&mut self, strategy: Strategy, hnsw: HnswConfig) -> Result<(), Box<dyn Error>> {
         let [graph, items] = self.files();
-        let options = Options { strategy, hnsw };
+        let options = Options {
+            strategy,
+            hnsw,
+            ..Options::default()
+        };
         self.shard = None;
         let mut shard = Shard::open(
             self.rows.clone(),

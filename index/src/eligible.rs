@@ -22,19 +22,24 @@ impl Eligible {
         Self::Except(excluded(rows, exclude).collect())
     }
 
-    /// The rows that pass the filter, but not those of the ids `exclude`.
+    /// The rows that pass the filter if there is one, but not those of the ids `exclude` nor those `gone`; both ascend.
     pub(crate) fn new(
         rows: RowsView<'_>,
         attributes: &Attributes,
-        filter: &Filter,
+        filter: Option<&Filter>,
         exclude: &[u64],
+        gone: Vec<u32>,
     ) -> Self {
-        if filter.is_empty() {
-            return Self::except(rows, exclude);
-        }
-        let mut passing = filter.rows(attributes, rows.ids());
-        let out = excluded(rows, exclude).filter(|row| passing.remove(*row));
-        let out = out.count();
+        let Some(filter) = filter.filter(|filter| !filter.is_empty()) else {
+            let mut out = gone;
+            out.extend(excluded(rows, exclude));
+            out.sort_unstable();
+            out.dedup();
+            return Self::Except(out);
+        };
+        let mut passing = filter.rows(attributes, rows.len(), |id| row(rows, id));
+        let out = excluded(rows, exclude).chain(gone);
+        let out = out.filter(|row| passing.remove(*row)).count();
         Self::Only(passing, out)
     }
 
@@ -64,7 +69,10 @@ impl Eligible {
 }
 
 fn excluded(rows: RowsView<'_>, exclude: &[u64]) -> impl Iterator<Item = u32> {
-    let ids = rows.ids();
-    let row = |id| Some(ids.binary_search(id).ok()? as u32);
-    exclude.iter().filter_map(row)
+    exclude.iter().filter_map(move |id| row(rows, *id))
+}
+
+/// The row of an id.
+pub(crate) fn row(rows: RowsView<'_>, id: u64) -> Option<u32> {
+    Some(rows.ids().binary_search(&id).ok()? as u32)
 }

@@ -61,6 +61,44 @@ pub enum Error {
         /// The id before it.
         previous: u64,
     },
+    /// A delta comes out of order.
+    #[error("delta {found} comes after {last}, it must be greater")]
+    Delta {
+        /// The delta's number.
+        found: u64,
+        /// The number of the last.
+        last: u64,
+    },
+    /// A fresh item's vector has another length than the shard's.
+    #[error("fresh item {id} has a vector of {found} numbers, the shard has vectors of {dim}")]
+    UpsertLength {
+        /// The item's id.
+        id: u64,
+        /// Numbers found.
+        found: usize,
+        /// The shard's dimension.
+        dim: usize,
+    },
+    /// A fresh item's vector is not finite, or is zero.
+    #[error(
+        "fresh item {id} has a vector whose squared length is {length}, it must be finite and greater than 0"
+    )]
+    Upsert {
+        /// The item's id.
+        id: u64,
+        /// The squared length found.
+        length: f32,
+    },
+    /// The shard cannot be seen as of a number.
+    #[error("the shard cannot be searched as of delta {asked}, only of {first} to {last}")]
+    AsOf {
+        /// The number asked for.
+        asked: u64,
+        /// The delta that the shard was built with.
+        first: u64,
+        /// The last delta taken up.
+        last: u64,
+    },
     /// Two parts of a shard disagree.
     #[error("{part}: {what} is {found}, expected {expected}")]
     Mismatch {

@@ -39,7 +39,7 @@ pub enum Condition {
 }
 
 /// What is known of a shard's items by attribute: which rows have a text, and which numbers rows have.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Attributes {
     texts: HashMap<String, HashMap<String, RoaringBitmap>>,
     /// Numbers ascending, and their rows.
@@ -117,20 +117,30 @@ impl Filter {
         self.must.is_empty() && self.should.is_empty() && self.must_not.is_empty()
     }
 
-    /// The rows that pass, of a shard whose ids ascend.
-    pub(crate) fn rows(&self, attributes: &Attributes, ids: &[u64]) -> RoaringBitmap {
-        let of = |condition: &Condition| condition.rows(attributes, ids);
+    /// The rows that pass, of `count`; `of_id` tells which rows an item has.
+    pub(crate) fn rows<I: IntoIterator<Item = u32>>(
+        &self,
+        attributes: &Attributes,
+        count: usize,
+        of_id: impl Fn(u64) -> I,
+    ) -> RoaringBitmap {
+        let of = |condition: &Condition| condition.rows(attributes, count, &of_id);
         let one = (!self.should.is_empty()).then(|| union(self.should.iter().map(of)));
         let all = one.into_iter().chain(self.must.iter().map(of));
         let passing = all.reduce(|a, b| a & b);
-        let passing = passing.unwrap_or_else(|| RoaringBitmap::from_iter(0..ids.len() as u32));
+        let passing = passing.unwrap_or_else(|| RoaringBitmap::from_iter(0..count as u32));
         self.must_not.iter().map(of).fold(passing, |a, b| a - b)
     }
 }
 
 impl Condition {
     /// The rows of which it holds.
-    fn rows(&self, attributes: &Attributes, ids: &[u64]) -> RoaringBitmap {
+    fn rows<I: IntoIterator<Item = u32>>(
+        &self,
+        attributes: &Attributes,
+        count: usize,
+        of_id: impl Fn(u64) -> I,
+    ) -> RoaringBitmap {
         match self {
             Self::Keyword { attribute, values } => union(
                 values
@@ -142,11 +152,8 @@ impl Condition {
                 attribute,
                 min,
                 max,
-            } => attributes.between(attribute, *min, *max, ids.len()),
-            Self::HasId(wanted) => wanted
-                .iter()
-                .filter_map(|id| Some(ids.binary_search(id).ok()? as u32))
-                .collect(),
+            } => attributes.between(attribute, *min, *max, count),
+            Self::HasId(wanted) => wanted.iter().flat_map(|id| of_id(*id)).collect(),
         }
     }
 }
@@ -193,7 +200,8 @@ mod tests {
         }
         attributes.settle();
         let ids = [10, 11, 12, 13, 14];
-        let rows = filter.rows(&attributes, &ids);
+        let of_id = |id| ids.binary_search(&id).ok().map(|row| row as u32);
+        let rows = filter.rows(&attributes, ids.len(), of_id);
         rows.iter().map(|row| ids[row as usize]).collect()
     }
 

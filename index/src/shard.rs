@@ -1,10 +1,14 @@
 //! One shard, opened from its files: searches it and reads its items.
 
-use std::fs::File;
+use std::{
+    borrow::Cow,
+    fs::File,
+    sync::{PoisonError, RwLock, RwLockReadGuard},
+};
 
 pub use crate::rows::RowsView;
 use crate::{
-    eligible::Eligible,
+    eligible::{self, Eligible},
     error::Error,
     exact,
     filter::{Attributes, Described, Filter},
@@ -14,6 +18,7 @@ use crate::{
     plan::{self, Plan, Strategy, Wanted},
     quantized::Quantized,
     rows::unusable,
+    tail::{Fresh, Sought, Tail, Upsert},
 };
 
 /// Rows that a shard owns, wherever they are.
@@ -29,6 +34,8 @@ pub struct Options {
     pub strategy: Strategy,
     /// How the graph is walked; what it was built with does not matter here.
     pub hnsw: HnswConfig,
+    /// The number of the last delta that the shard was built with.
+    pub delta: u64,
 }
 
 /// A shard.
@@ -42,6 +49,7 @@ pub struct Shard<R: Rows> {
     strategy: Strategy,
     connectivity: usize,
     effort: usize,
+    tail: RwLock<Tail>,
 }
 
 /// A search.
@@ -57,6 +65,8 @@ pub struct Query<'a> {
     pub filter: Option<&'a Filter>,
     /// Compare every row that may be returned.
     pub exact: bool,
+    /// See the shard as it was at this delta; as it is, if none is named.
+    pub as_of: Option<u64>,
 }
 
 impl<'a> Query<'a> {
@@ -68,6 +78,7 @@ impl<'a> Query<'a> {
             exclude: &[],
             filter: None,
             exact: false,
+            as_of: None,
         }
     }
 }
@@ -81,17 +92,34 @@ pub struct Found {
     pub eligible: u64,
     /// Eligible rows that were compared, or are in the graph that was walked.
     pub searched: u64,
-    /// How it was found.
+    /// How the rows that the shard was built with were searched; fresh rows are all compared.
     pub plan: Plan,
+    /// Places of the hits that are fresh, ascending.
+    pub fresh: Vec<u32>,
+    /// Rows there were, fresh ones among them.
+    pub rows: u64,
+    /// Fresh rows there were.
+    pub fresh_rows: u64,
+    /// The last delta that was seen.
+    pub as_of: u64,
 }
 
-/// An item as the index builder stored it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What passes a filter now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Passing {
+    /// Rows that the shard was built with, ascending.
+    pub rows: Vec<usize>,
+    /// Ids of fresh rows.
+    pub fresh: Vec<u64>,
+}
+
+/// An item as it was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredItem<'a> {
     /// The item's id.
     pub id: u64,
     /// The item's bytes.
-    pub bytes: &'a [u8],
+    pub bytes: Cow<'a, [u8]>,
 }
 
 impl<R: Rows> Shard<R> {
@@ -116,6 +144,7 @@ impl<R: Rows> Shard<R> {
         let graph = Hnsw::view(&graph, view.len(), view.dim(), &options.hnsw)?;
         Ok(Self {
             quantized: Quantized::new(view),
+            tail: RwLock::new(Tail::new(view.dim(), options.delta)),
             rows,
             graph,
             items,
@@ -154,21 +183,56 @@ impl<R: Rows> Shard<R> {
         self.effort = expansion_search;
     }
 
+    /// Takes up delta `number`: puts items in, in place of what there is of their ids, and takes the ids `deletes` out, of
+    /// which none is put in. `describe` is as for [`Shard::describe`].
+    ///
+    /// Searches that run meanwhile see all of it or nothing.
+    ///
+    /// # Errors
+    /// [`Error::Delta`] if the number is not greater than the last, [`Error::Upsert`] or [`Error::UpsertLength`] for a
+    /// vector that cannot be compared, or what `describe` returns; then nothing is taken up.
+    pub fn apply<E: From<Error>>(
+        &self,
+        number: u64,
+        upserts: &[Upsert<'_>],
+        deletes: &[u64],
+        describe: impl FnMut(&[u8], &mut Described<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut tail = self.tail.write().unwrap_or_else(PoisonError::into_inner);
+        tail.check(number, upserts)?;
+        let ids = self.rows.view().ids();
+        tail.apply(number, upserts, deletes, ids, describe)
+    }
+
+    /// The number of the last delta taken up.
+    pub fn delta(&self) -> u64 {
+        self.tail().number()
+    }
+
+    /// How many rows deltas have made and ended since the shard was built.
+    pub fn changed(&self) -> usize {
+        self.tail().len()
+    }
+
     /// Finds the best items that pass the filter and are not excluded, by the greatest score over the queries.
     ///
     /// Scores are dot products of the rows as they are, the same whichever way was searched. Every row that may be returned
     /// is compared if the query or the plan says so, and where the graph comes up with fewer than `min(k, eligible)`.
     ///
     /// # Errors
-    /// If the vectors or the excluded ids are not as [`Query`] says, or a vector is zero or not finite.
+    /// If the vectors or the excluded ids are not as [`Query`] says, a vector is zero or not finite, or the shard cannot be
+    /// seen as of the delta named.
     pub fn search(&self, query: &Query<'_>) -> Result<Found, Error> {
         let rows = self.rows.view();
         check_queries(query.vectors, rows.dim())?;
         check_exclude(query.exclude)?;
-        let eligible = match query.filter {
-            Some(filter) => Eligible::new(rows, &self.attributes, filter, query.exclude),
-            None => Eligible::except(rows, query.exclude),
+        let (as_of, gone) = {
+            let tail = self.tail();
+            let as_of = tail.as_of(query.as_of)?;
+            (as_of, tail.gone(as_of))
         };
+        let old = rows.len() - gone.len();
+        let eligible = Eligible::new(rows, &self.attributes, query.filter, query.exclude, gone);
         let count = eligible.count(rows.len());
         let k = query.k.min(count);
         let strategy = if query.exact {
@@ -183,45 +247,69 @@ impl<R: Rows> Shard<R> {
             plan = plan::choose(Strategy::Scan, wanted);
             hits = self.run(plan, query.vectors, k, &eligible)?;
         }
+        let fresh = self.tail().search(&Sought {
+            queries: query.vectors,
+            k: query.k,
+            exclude: query.exclude,
+            filter: query.filter,
+            as_of,
+        });
+        let (hits, places) = merge(hits, &fresh, query.k);
         Ok(Found {
             hits,
-            eligible: count as u64,
-            searched: count as u64,
+            eligible: (count + fresh.eligible) as u64,
+            searched: (count + fresh.eligible) as u64,
             plan,
+            fresh: places,
+            rows: (old + fresh.rows) as u64,
+            fresh_rows: fresh.rows as u64,
+            as_of,
         })
     }
 
-    /// Returns the rows that the filter lets pass, ascending.
-    pub fn passing(&self, filter: &Filter) -> impl Iterator<Item = usize> + use<R> {
-        let rows = filter.rows(&self.attributes, self.rows.view().ids());
-        rows.into_iter().map(|row| row as usize)
+    /// Returns what the filter lets pass now.
+    pub fn passing(&self, filter: &Filter) -> Passing {
+        let rows = self.rows.view();
+        let passing = filter.rows(&self.attributes, rows.len(), |id| eligible::row(rows, id));
+        let tail = self.tail();
+        let rows = passing.into_iter().filter(|row| !tail.is_gone(*row));
+        Passing {
+            rows: rows.map(|row| row as usize).collect(),
+            fresh: tail.ids_passing(filter),
+        }
     }
 
-    /// Reads an item; `None` if the shard has none of that id.
+    /// Reads an item as it is now; `None` if the shard has none of that id.
     ///
     /// # Errors
     /// Never while items are mapped; callers are ready for shards that fetch them.
     pub fn item(&self, id: u64) -> Result<Option<StoredItem<'_>>, Error> {
-        let row = self.rows.view().ids().binary_search(&id).ok();
-        Ok(row.map(|row| StoredItem {
-            id,
-            bytes: self.items.get(row),
-        }))
+        let stored = |bytes| StoredItem { id, bytes };
+        let tail = self.tail();
+        if let Some(fresh) = tail.item(id) {
+            return Ok(fresh.map(|bytes| stored(Cow::Owned(bytes.to_vec()))));
+        }
+        let row = eligible::row(self.rows.view(), id).filter(|row| !tail.is_gone(*row));
+        Ok(row.map(|row| stored(Cow::Borrowed(self.items.get(row as usize)))))
     }
 
-    /// The shard's rows.
+    /// The rows that it was built with.
     pub fn rows(&self) -> RowsView<'_> {
         self.rows.view()
     }
 
-    /// How many items.
+    /// How many items it was built with.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether there is no item.
+    /// Whether it was built with none.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    fn tail(&self) -> RwLockReadGuard<'_, Tail> {
+        self.tail.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the plan depends on.
@@ -288,6 +376,20 @@ impl<R: Rows> Shard<R> {
         candidates.retain(|row| eligible.has(*row));
         Ok(exact::rank(rows, candidates.into_iter(), queries, k))
     }
+}
+
+/// The best `k` of both, and the places of the fresh ones among them.
+fn merge(mut hits: Vec<Hit>, fresh: &Fresh, k: usize) -> (Vec<Hit>, Vec<u32>) {
+    if fresh.hits.is_empty() {
+        return (hits, Vec::new());
+    }
+    hits.extend(&fresh.hits);
+    hits.sort_unstable();
+    hits.truncate(k);
+    let is_fresh = |hit: &Hit| fresh.hits.binary_search(hit).is_ok();
+    let places = hits.iter().zip(0..).filter(|(hit, _)| is_fresh(hit));
+    let places = places.map(|(_, place)| place).collect();
+    (hits, places)
 }
 
 fn check_queries(queries: &[f32], dim: usize) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use encoder::features::CatalogItem;
 use generation::partition;
-use index::filter::Filter;
+use index::{filter::Filter, shard::Passing};
 
 use crate::{error::Error, shards::held::Held};
 
@@ -15,6 +15,16 @@ pub(crate) enum Asked {
     Id(u64),
     /// By its key, which makes its id.
     Key(String),
+}
+
+impl Asked {
+    /// The item's id.
+    pub(crate) fn id(&self) -> u64 {
+        match self {
+            Self::Id(id) => *id,
+            Self::Key(key) => partition::item_id(key),
+        }
+    }
 }
 
 /// Items in the order asked.
@@ -52,6 +62,7 @@ pub(crate) struct Popular {
 
 /// Lists the `k` most popular items of the generation; those that pass, of the `shards` named, if a filter or shards are.
 ///
+/// Items that came since are in filtered lists only: in the list of all they have no place until their popularity is known.
 /// With a filter it reads all of a shard's attributes, so call it off the async executor.
 ///
 /// # Errors
@@ -63,8 +74,10 @@ pub(crate) fn popular(
     shards: &BTreeSet<u32>,
 ) -> Result<Popular, Error> {
     if filter.is_none() && shards.is_empty() {
+        let mut items = held.standing(held.popular.iter().copied());
+        items.truncate(k);
         return Ok(Popular {
-            items: held.popular.iter().take(k).copied().collect(),
+            items,
             eligible: held.manifest.items,
         });
     }
@@ -79,10 +92,12 @@ pub(crate) fn popular(
     for number in shards {
         let shard = held.shard(number)?;
         let (ids, counts) = (shard.rows().ids(), &held.counts[&number]);
-        let passing = shard.passing(filter.unwrap_or(&everything));
-        popular
-            .items
-            .extend(passing.map(|row| (ids[row], counts[row])));
+        let Passing { rows, fresh } = shard.passing(filter.unwrap_or(&everything));
+        let built = rows.into_iter().map(|row| (ids[row], counts[row]));
+        // A fresh item is as popular as the one whose place it took.
+        let count = |id| ids.binary_search(&id).map_or(0, |row| counts[row]);
+        let fresh = fresh.into_iter().map(|id| (id, count(id)));
+        popular.items.extend(built.chain(fresh));
     }
     popular.eligible = popular.items.len() as u64;
     let best_first = |a: &(u64, u64), b: &(u64, u64)| b.1.cmp(&a.1).then(a.0.cmp(&b.0));
@@ -94,11 +109,12 @@ pub(crate) fn popular(
     Ok(popular)
 }
 
-fn find(held: &Held, name: &Asked) -> Result<Option<CatalogItem>, Error> {
-    let id = match name {
-        Asked::Id(id) => *id,
-        Asked::Key(key) => partition::item_id(key),
-    };
+/// Reads one item, as it is now.
+///
+/// # Errors
+/// If it cannot be read back.
+pub(crate) fn find(held: &Held, name: &Asked) -> Result<Option<CatalogItem>, Error> {
+    let id = name.id();
     let shards = held.manifest.partitioner.shards;
     let Some(shard) = held.shards.get(&partition::shard_of(id, shards)) else {
         return Ok(None);
@@ -106,11 +122,12 @@ fn find(held: &Held, name: &Asked) -> Result<Option<CatalogItem>, Error> {
     let Some(stored) = shard.item(id)? else {
         return Ok(None);
     };
-    let item: CatalogItem = serde_json::from_slice(stored.bytes).map_err(|source| Error::Item {
-        generation: held.manifest.id.clone(),
-        id,
-        source,
-    })?;
+    let item: CatalogItem =
+        serde_json::from_slice(&stored.bytes).map_err(|source| Error::Item {
+            generation: held.manifest.id.clone(),
+            id,
+            source,
+        })?;
     // A numeric catalog may have an item whose id some key happens to make.
     let meant = match name {
         Asked::Id(_) => true,

@@ -35,6 +35,19 @@ pub struct Config {
     pub models: ModelsConfig,
     /// Shards held.
     pub shards: ShardsConfig,
+    /// Changes of the catalog.
+    pub updates: UpdatesConfig,
+}
+
+/// How changes of the catalog are taken up.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdatesConfig {
+    /// How often the catalog's log is read.
+    #[serde(with = "humantime_serde")]
+    pub refresh: Duration,
+    /// How many items may have changed since the serving generation was made; more are refused.
+    pub max_items: usize,
 }
 
 /// Where ONNX Runtime is.
@@ -128,6 +141,11 @@ impl Settings for Config {
             "shards.refresh",
             !self.shards.refresh.is_zero(),
             "must not be 0",
+        )?;
+        check(
+            "updates.refresh",
+            !self.updates.refresh.is_zero(),
+            "must not be 0",
         )
     }
 }
@@ -168,6 +186,10 @@ mod tests {
         check(
             |config| config.shards.refresh = Duration::ZERO,
             "`shards.refresh`",
+        );
+        check(
+            |config| config.updates.refresh = Duration::ZERO,
+            "`updates.refresh`",
         );
     }
 }

@@ -1,7 +1,7 @@
 //! What can go wrong in an item tower, as callers see it.
 
 use service::status;
-use tonic::Status;
+use tonic::{Code, Status};
 use tracing::error;
 
 /// Why a call or a load failed.
@@ -49,6 +49,44 @@ pub(crate) enum Error {
         shard: u32,
         /// The shards held of that generation.
         held: Vec<u32>,
+    },
+    /// The catalog cannot be seen as of a delta.
+    #[error(
+        "generation {generation} cannot be searched as of delta {asked}, only of {first} to {last}"
+    )]
+    AsOf {
+        /// The generation asked for.
+        generation: String,
+        /// The delta asked for.
+        asked: u64,
+        /// The last delta that the generation was made with.
+        first: u64,
+        /// The last delta taken up.
+        last: u64,
+    },
+    /// Too many items changed since the generation was made.
+    #[error("{changed} items changed since generation {generation} was made, at most {limit} may")]
+    TailFull {
+        /// The generation that serves.
+        generation: String,
+        /// How many did.
+        changed: usize,
+        /// How many may.
+        limit: usize,
+    },
+    /// Changes of the catalog could not be put into its log.
+    #[error("the catalog's log could not be written: {cause}")]
+    NotStored {
+        /// Why.
+        cause: String,
+    },
+    /// An item of the catalog's log is not one.
+    #[error("item {id} of the catalog's log: {source}")]
+    Fresh {
+        /// The item.
+        id: u64,
+        /// What is wrong with it.
+        source: serde_json::Error,
     },
     /// The vectors are of another embedding space than the generation.
     #[error("vectors are of space {asked:?}, generation {generation} is of space {held}")]
@@ -144,6 +182,14 @@ impl From<Error> for Status {
             | Error::ShardNotHeld { .. } => {
                 status::failed_precondition(status::GENERATION_NOT_HELD, message)
             }
+            Error::AsOf { .. } => status::failed_precondition(status::DELTA_NOT_HELD, message),
+            Error::TailFull { .. } => {
+                status::with_reason(Code::ResourceExhausted, status::TAIL_FULL, message)
+            }
+            Error::NotStored { .. } => {
+                error!(cause = message, "changes were refused");
+                status::unavailable(status::STORE_FAILED, "the catalog's log cannot be written")
+            }
             Error::SpaceMismatch { .. } => {
                 status::failed_precondition(status::SPACE_MISMATCH, message)
             }
@@ -151,6 +197,7 @@ impl From<Error> for Status {
             | Error::Shape { .. }
             | Error::File { .. }
             | Error::Item { .. }
+            | Error::Fresh { .. }
             | Error::Json { .. }
             | Error::Artifact(_)
             | Error::Store(_)

@@ -10,7 +10,7 @@ use proto::v1::{
 use service::blocking::Blocking;
 use tonic::{server::NamedService as _, service::Routes};
 
-use crate::{models::Models, shards::Shards};
+use crate::{changing::Changing, models::Models};
 
 mod catalog;
 mod features;
@@ -36,26 +36,26 @@ const SEARCH_BYTES: usize = 32 << 20;
 /// Makes the routes; embedding and searching run on pools of their own.
 pub(crate) fn routes(
     models: Arc<Models>,
-    shards: &Arc<Shards>,
+    changing: Changing,
     embedding: Blocking,
     searching: &Blocking,
     max_message_bytes: usize,
 ) -> Routes {
+    let shards = Arc::clone(&changing.shards);
     let tower = item_tower::Service {
         models,
         blocking: embedding,
     };
     let search = search::Service {
-        shards: Arc::clone(shards),
+        shards: Arc::clone(&shards),
         blocking: searching.clone(),
     };
     let catalog = catalog::Service {
-        shards: Arc::clone(shards),
+        shards: Arc::clone(&shards),
         blocking: searching.clone(),
+        changing,
     };
-    let generation = generation::Service {
-        shards: Arc::clone(shards),
-    };
+    let generation = generation::Service { shards };
     Routes::new(ItemTowerServiceServer::new(tower).max_decoding_message_size(max_message_bytes))
         .add_service(
             SearchServiceServer::new(search)

@@ -5,7 +5,8 @@
 //! CURRENT names. Both have permits of their own, so a re-index cannot starve recall.
 //!
 //! The way of a search: `grpc/search` -> `search` -> `shards` -> `index::shard`. The way of an
-//! embedding: `grpc/item_tower` -> `models` -> `encoder`. Beside them `shards` follows CURRENT.
+//! embedding: `grpc/item_tower` -> `models` -> `encoder`. The way of a change: `grpc/catalog` -> `changing` -> `deltas/writer`.
+//! Beside them `shards` follows CURRENT, and `deltas` the catalog's log.
 
 use std::{sync::Arc, thread};
 
@@ -13,10 +14,18 @@ use generation::store::Store;
 use service::{blocking::Blocking, drain::Shutdown, health::Health, server};
 use tokio::net::TcpListener;
 
-use crate::{config::Config, models::Models, shards::Shards};
+use crate::{
+    changing::Changing,
+    config::Config,
+    deltas::{Log, writer::Writer},
+    models::Models,
+    shards::Shards,
+};
 
 mod catalog;
+mod changing;
 pub mod config;
+mod deltas;
 mod error;
 mod grpc;
 mod meter;
@@ -50,7 +59,9 @@ pub async fn serve(
         sessions,
         opening.clone(),
     ));
-    let shards = Arc::new(Shards::new(store, &config, opening));
+    let log = Log::new(store.clone(), Arc::clone(&models), embedding.clone());
+    let shards = Arc::new(Shards::new(store, &config, opening, log.clone()));
+    let writer = Arc::new(Writer::new());
     let health = Health::new(&[grpc::AT_ONCE, grpc::WAITING].concat());
     grpc::AT_ONCE.iter().for_each(|name| health.set(name, true));
     // Dropped beside the server; if it panics, the server ends too.
@@ -60,8 +71,18 @@ pub async fn serve(
             .for_each(|name| health.set(name, healthy));
     });
 
+    let updating = log.follow(&shards, config.updates.refresh);
+    let writing = writer.write_all(&log, &shards);
+
+    let changes = Changing {
+        models: Arc::clone(&models),
+        shards: Arc::clone(&shards),
+        writer: Arc::clone(&writer),
+        embedding: embedding.clone(),
+        max_items: config.updates.max_items,
+    };
     let bytes = config.server.max_message_bytes;
-    let routes = grpc::routes(models, &shards, embedding, &searching, bytes);
+    let routes = grpc::routes(models, changes, embedding, &searching, bytes);
     let descriptors = &[proto::DESCRIPTORS];
     let serving = server::serve(
         listener,
@@ -74,6 +95,8 @@ pub async fn serve(
     tokio::select! {
         served = serving => served,
         _ = following => anyhow::bail!("the follower of the store ended"),
+        _ = updating => anyhow::bail!("the follower of the catalog's log ended"),
+        _ = writing => anyhow::bail!("the writer of the catalog's log ended"),
     }
 }
 

@@ -94,6 +94,10 @@ mod tests {
             eligible: 9,
             searched: 9,
             plan: Plan::Scan,
+            fresh: Vec::new(),
+            rows: 9,
+            fresh_rows: 0,
+            as_of: 0,
         }
     }
 

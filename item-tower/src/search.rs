@@ -6,7 +6,8 @@ use index::{
     filter::Filter,
     shard::{self, Found},
 };
-use service::blocking::Blocking;
+use service::{blocking::Blocking, deadline::Deadline};
+use tokio::time::timeout;
 
 use crate::{
     error::Error,
@@ -40,6 +41,8 @@ pub(crate) struct Query {
     pub(crate) filter: Option<Filter>,
     /// Compare every item that may be returned.
     pub(crate) exact: bool,
+    /// See the catalog as of this delta; as it is, if it is none.
+    pub(crate) as_of: Option<u64>,
 }
 
 /// What one shard found.
@@ -51,17 +54,20 @@ pub(crate) struct ShardFound {
     pub(crate) found: Found,
 }
 
-/// Runs `query` on the generation it names; shards answer in the order asked.
+/// Runs `query` on the generation it names; shards answer in the order asked, all as of one delta.
 ///
 /// # Errors
-/// If the generation or a shard is not held, or the vectors are of another space or length.
+/// If the generation or a shard is not held, the vectors are of another space or length, or the delta to see is folded into
+/// the generation or does not come by `deadline`.
 pub(crate) async fn search(
-    query: Query,
+    mut query: Query,
     snapshot: &Snapshot,
     blocking: &Blocking,
+    deadline: Deadline,
 ) -> Result<Vec<ShardFound>, Error> {
     let held = Arc::clone(snapshot.get(&query.generation)?);
     query.check(&held)?;
+    query.as_of = Some(as_of(&held, query.as_of, deadline).await?);
     let query = Arc::new(query);
     let found = if query.products(&held) <= IN_PLACE_PRODUCTS {
         query.run(&held)?
@@ -76,6 +82,25 @@ pub(crate) async fn search(
         tokio::spawn(async move { blocking.run(move || query.measure(&held, &missing)).await });
     }
     Ok(found)
+}
+
+/// The delta to see, once the shards have it.
+async fn as_of(held: &Held, asked: Option<u64>, deadline: Deadline) -> Result<u64, Error> {
+    let Some(asked) = asked else {
+        return Ok(held.delta());
+    };
+    let first = held.manifest.updates_from;
+    // In time to say so.
+    let patience = deadline.remaining().mul_f64(0.9);
+    if asked < first || timeout(patience, held.reaches(asked)).await.is_err() {
+        return Err(Error::AsOf {
+            generation: held.manifest.id.clone(),
+            asked,
+            first,
+            last: held.delta(),
+        });
+    }
+    Ok(asked)
 }
 
 impl Query {
@@ -190,12 +215,13 @@ impl Query {
             exclude,
             filter: self.filter.as_ref(),
             exact: self.exact,
+            as_of: self.as_of,
         })?)
     }
 }
 
 /// Whether a vector has a length that is finite and not zero.
-fn comparable(vector: &[f32]) -> bool {
+pub(crate) fn comparable(vector: &[f32]) -> bool {
     let squared: f32 = vector.iter().map(|value| value * value).sum();
     squared.is_finite() && squared > 0.0
 }
@@ -214,6 +240,7 @@ mod tests {
             k: 10,
             filter: None,
             exact: false,
+            as_of: None,
         }
     }
 

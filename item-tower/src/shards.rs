@@ -17,6 +17,7 @@ use tracing::{error, info};
 
 use crate::{
     config::Config,
+    deltas::Log,
     error::Error,
     shards::{held::Held, snapshot::Snapshot},
 };
@@ -36,6 +37,7 @@ pub(crate) struct Shards {
     refresh: Duration,
     linger: Duration,
     blocking: Blocking,
+    log: Log,
     snapshot: RwLock<Arc<Snapshot>>,
 }
 
@@ -61,8 +63,8 @@ struct Failure {
 }
 
 impl Shards {
-    /// Holds nothing yet; opening runs on `blocking`.
-    pub(crate) fn new(store: Store, config: &Config, blocking: Blocking) -> Self {
+    /// Holds nothing yet; opening runs on `blocking`, and what is opened goes on from what `log` says.
+    pub(crate) fn new(store: Store, config: &Config, blocking: Blocking, log: Log) -> Self {
         Self {
             store,
             placement: Placement {
@@ -75,6 +77,7 @@ impl Shards {
             refresh: config.shards.refresh,
             linger: config.shards.linger,
             blocking,
+            log,
             snapshot: RwLock::default(),
         }
     }
@@ -120,7 +123,11 @@ impl Shards {
     async fn load(&self, id: &str, memory: &mut Memory) {
         match self.open(id).await {
             Ok(held) => {
-                info!(generation = id, shards = ?held.shards.keys(), items = held.manifest.items, "generation held");
+                let held = Arc::new(held);
+                if let Err(cause) = self.log.catch_up(&held).await {
+                    error!(generation = id, %cause, "fresh items are missing");
+                }
+                info!(generation = id, shards = ?held.shards.keys(), items = held.manifest.items, delta = held.delta(), "generation held");
                 memory.failed.remove(id);
                 self.change(|snapshot| snapshot.add(held));
             }

@@ -16,6 +16,10 @@ pub const GENERATION_UNKNOWN: &str = "GENERATION_UNKNOWN";
 pub const GENERATION_NOT_HELD: &str = "GENERATION_NOT_HELD";
 /// Vectors of another embedding space than the generation's.
 pub const SPACE_MISMATCH: &str = "SPACE_MISMATCH";
+/// The catalog cannot be seen as of the delta asked for, or not yet.
+pub const DELTA_NOT_HELD: &str = "DELTA_NOT_HELD";
+/// Too many items changed since the generation was made; the next one takes them in.
+pub const TAIL_FULL: &str = "TAIL_FULL";
 /// Another member owns the user.
 pub const FOREIGN_USER: &str = "FOREIGN_USER";
 /// The caller routed by other MEMBERS than the server goes by.

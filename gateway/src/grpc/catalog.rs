@@ -1,16 +1,19 @@
-//! Passes GetItems and ListPopularItems on to the item towers that can answer them.
+//! Passes calls that read or change the catalog on to the item towers that can answer them.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use generation::partition;
-use proto::v1::{self as pb, catalog_service_server::CatalogService, item_ref::Name};
+use proto::v1::{
+    self as pb, catalog_service_client::CatalogServiceClient,
+    catalog_service_server::CatalogService, item_ref::Name,
+};
 use tokio::time::Instant;
-use tonic::{Request, Response, Status};
+use tonic::{Request, Response, Status, transport::Channel};
 
 use super::deadline;
 use crate::{
     error::Error,
-    fallback,
+    fallback, fanout,
     filter::Filter,
     items::{self, Item},
     topology::{Held, Topology, View},
@@ -35,8 +38,51 @@ impl Service {
     }
 }
 
+impl Service {
+    /// Lets any item tower take changes; if that cannot be reached, another one: the same changes twice are as good as once.
+    async fn change<Q: Clone, A>(
+        &self,
+        request: Q,
+        until: Instant,
+        rpc: impl AsyncFn(CatalogServiceClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, Error> {
+        let (request, rpc) = (&request, &rpc);
+        self.topology
+            .with_view(until, |view| async move {
+                fanout::anyone(view.generation("")?, |member| async move {
+                    let call = |channel, request| rpc(CatalogServiceClient::new(channel), request);
+                    member.probe(request.clone(), until, call).await
+                })
+                .await
+            })
+            .await
+    }
+}
+
 #[tonic::async_trait]
 impl CatalogService for Service {
+    async fn upsert_items(
+        &self,
+        request: Request<pb::UpsertItemsRequest>,
+    ) -> Result<Response<pb::UpsertItemsResponse>, Status> {
+        let until = deadline(&request);
+        let answer = self.change(request.into_inner(), until, async |mut towers, request| {
+            towers.upsert_items(request).await
+        });
+        Ok(Response::new(answer.await?))
+    }
+
+    async fn delete_items(
+        &self,
+        request: Request<pb::DeleteItemsRequest>,
+    ) -> Result<Response<pb::DeleteItemsResponse>, Status> {
+        let until = deadline(&request);
+        let answer = self.change(request.into_inner(), until, async |mut towers, request| {
+            towers.delete_items(request).await
+        });
+        Ok(Response::new(answer.await?))
+    }
+
     async fn get_items(
         &self,
         request: Request<pb::GetItemsRequest>,

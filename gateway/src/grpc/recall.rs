@@ -131,6 +131,7 @@ impl From<Candidate> for pb::Candidate {
             Source::Ann => pb::Source::Ann,
             Source::Exact => pb::Source::Exact,
             Source::Popular => pb::Source::Popular,
+            Source::Fresh => pb::Source::Fresh,
         };
         Self {
             id: hit.id,
@@ -152,6 +153,8 @@ impl From<Coverage> for pb::Coverage {
             shards_answered: coverage.shards_answered,
             shards_total: coverage.shards_total,
             exact: coverage.exact,
+            items_fresh: coverage.items_fresh,
+            delta: coverage.delta,
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use generation::{placement, store::Members};
 use proto::v1::{
-    Event, GetGenerationRequest, GetItemsRequest, GetUserRequest, ItemRef, ListPopularItemsRequest,
-    PutUserProfileRequest, RecordEventsRequest, RecordEventsResponse,
-    catalog_service_client::CatalogServiceClient, event_service_client::EventServiceClient,
-    generation_service_client::GenerationServiceClient, item_ref::Name,
+    DeleteItemsRequest, Event, GetGenerationRequest, GetItemsRequest, GetUserRequest, Item,
+    ItemRef, ListPopularItemsRequest, PutUserProfileRequest, RecordEventsRequest,
+    RecordEventsResponse, UpsertItemsRequest, catalog_service_client::CatalogServiceClient,
+    event_service_client::EventServiceClient, generation_service_client::GenerationServiceClient,
+    item_ref::Name,
 };
 use service::status;
 use tonic::{Code, Status};
@@ -208,6 +209,29 @@ async fn items_of_a_dead_shard_are_an_error_not_missing() {
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn changes_of_the_catalog_go_to_a_tower_that_can_be_reached() {
+    let (mut house, _) = House::usual().await;
+    house.item_towers[0].kill();
+    let mut catalog = CatalogServiceClient::new(house.channel());
+    let item = |id| Item {
+        id,
+        ..Default::default()
+    };
+    for _ in 0..4 {
+        let items = vec![item(9)];
+        let put = catalog.upsert_items(UpsertItemsRequest { items }).await;
+        assert_eq!(put.unwrap().into_inner().delta, 9);
+        let items = vec![ItemRef::default(); 3];
+        let taken = catalog.delete_items(DeleteItemsRequest { items }).await;
+        assert_eq!(taken.unwrap().into_inner().delta, 3);
+    }
+    let nothing = UpsertItemsRequest::default();
+    let refused = catalog.upsert_items(nothing).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert_eq!(refused.message(), "items: has 0, must have 1 to 1000");
 }
 
 #[tokio::test]

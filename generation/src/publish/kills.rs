@@ -44,6 +44,7 @@ fn staged(store: &Store, seed: f32) -> (Staging, Draft) {
             expansion_add: 1,
             expansion_search: 1,
         },
+        updates_from: 0,
         report: None,
     };
     (staging, draft)

@@ -94,6 +94,7 @@ pub(crate) fn draft() -> Draft {
             expansion_add: 128,
             expansion_search: 64,
         },
+        updates_from: 0,
         report: Some(serde_json::json!({"hr@10": 0.1 + 0.2, "users": 6040})),
     }
 }

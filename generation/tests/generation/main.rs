@@ -4,6 +4,7 @@
 mod artifacts;
 mod collecting;
 mod damage;
+mod deltas;
 mod fixture;
 mod killing;
 mod manifests;

@@ -16,7 +16,7 @@ fn items_are_read_back_by_id() {
     let shard = walked(&rows);
     assert_eq!(shard.len(), 100);
     let item = shard.item(17).unwrap().unwrap();
-    assert_eq!((item.id, item.bytes), (17, &b"{\"id\":17}"[..]));
+    assert_eq!((item.id, &*item.bytes), (17, &b"{\"id\":17}"[..]));
     assert!(shard.item(18).unwrap().is_none());
 }
 

@@ -5,4 +5,5 @@ mod building;
 mod damage;
 mod filtering;
 mod fixture;
+mod freshness;
 mod searching;

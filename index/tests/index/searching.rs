@@ -159,6 +159,7 @@ fn more_threads_than_the_graph_has_room_for_wait_their_turn() {
             threads: 2,
             ..HnswConfig::default()
         },
+        ..Options::default()
     };
     let shard = build_files(&rows).unwrap().open(&rows, &options).unwrap();
     let start = Barrier::new(16);

@@ -1,4 +1,4 @@
-//! GetItems and ListPopularItems.
+//! Reads and changes the catalog.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -9,24 +9,47 @@ use tonic::{Request, Response, Status};
 
 use crate::{
     catalog::{self, Asked},
+    changing::{Changing, ITEMS_LIMIT},
     error::Error,
     grpc::{features, filter},
-    shards::{Shards, held::POPULAR_KEPT},
+    shards::Shards,
 };
 
-/// The most items read in one call.
-const ITEMS_LIMIT: usize = 1_000;
 /// Popular items listed when the caller does not say how many.
 const POPULAR_DEFAULT: usize = 100;
+/// The most popular items of one call.
+const POPULAR_LIMIT: usize = 1_000;
 
-/// Reads the catalog of what `shards` holds.
+/// Reads the catalog of what `shards` holds, and changes it.
 pub(crate) struct Service {
     pub(crate) shards: Arc<Shards>,
     pub(crate) blocking: Blocking,
+    pub(crate) changing: Changing,
 }
 
 #[tonic::async_trait]
 impl CatalogService for Service {
+    async fn upsert_items(
+        &self,
+        request: Request<pb::UpsertItemsRequest>,
+    ) -> Result<Response<pb::UpsertItemsResponse>, Status> {
+        let items = request.into_inner().items.into_iter().map(from_wire);
+        let upserted = self.changing.upsert(items.collect()).await?;
+        Ok(Response::new(pb::UpsertItemsResponse {
+            delta: upserted.delta,
+            not_embedded: upserted.not_embedded,
+        }))
+    }
+
+    async fn delete_items(
+        &self,
+        request: Request<pb::DeleteItemsRequest>,
+    ) -> Result<Response<pb::DeleteItemsResponse>, Status> {
+        let items = asked(request.into_inner().items)?;
+        let delta = self.changing.delete(items).await?;
+        Ok(Response::new(pb::DeleteItemsResponse { delta }))
+    }
+
     async fn get_items(
         &self,
         request: Request<pb::GetItemsRequest>,
@@ -53,8 +76,8 @@ impl CatalogService for Service {
         let request = request.into_inner();
         let k = match request.k as usize {
             0 => POPULAR_DEFAULT,
-            k if k <= POPULAR_KEPT => k,
-            k => return Err(out_of_bounds("k", k, POPULAR_KEPT).into()),
+            k if k <= POPULAR_LIMIT => k,
+            k => return Err(out_of_bounds("k", k, POPULAR_LIMIT).into()),
         };
         let snapshot = self.shards.snapshot();
         let held = Arc::clone(snapshot.get(&request.generation)?);
@@ -96,6 +119,16 @@ fn out_of_bounds(field: &'static str, found: usize, limit: usize) -> Error {
     Error::Field {
         field,
         description: format!("is {found}, may be at most {limit}"),
+    }
+}
+
+fn from_wire(item: pb::Item) -> CatalogItem {
+    CatalogItem {
+        id: item.id,
+        key: Some(item.key).filter(|key| !key.is_empty()),
+        title: item.title,
+        popularity: 0,
+        features: features::from_wire(item.features),
     }
 }
 

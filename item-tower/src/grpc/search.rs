@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use index::plan::Plan;
 use proto::v1::{self as pb, search_service_server::SearchService};
-use service::blocking::Blocking;
+use service::{blocking::Blocking, deadline::Deadline};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -26,8 +26,10 @@ impl SearchService for Service {
         &self,
         request: Request<pb::SearchRequest>,
     ) -> Result<Response<pb::SearchResponse>, Status> {
+        let deadline = Deadline::of(&request);
         let query = Query::try_from(request.into_inner())?;
-        let found = search::search(query, &self.shards.snapshot(), &self.blocking).await?;
+        let snapshot = self.shards.snapshot();
+        let found = search::search(query, &snapshot, &self.blocking, deadline).await?;
         Ok(Response::new(pb::SearchResponse {
             shards: found.into_iter().map(pb::ShardHits::from).collect(),
         }))
@@ -74,6 +76,7 @@ impl TryFrom<pb::SearchRequest> for Query {
             k: request.k as usize,
             filter: filter::from_wire(request.filter)?,
             exact: request.exact,
+            as_of: request.as_of,
         };
         query.validate()?;
         Ok(query)
@@ -91,6 +94,10 @@ impl From<ShardFound> for pb::ShardHits {
             searched: found.searched,
             exact: found.plan.is_exact(),
             plan: to_wire(found.plan).into(),
+            fresh: found.fresh,
+            items: found.rows,
+            fresh_items: found.fresh_rows,
+            as_of: found.as_of,
         }
     }
 }
@@ -118,5 +125,6 @@ fn held_shards(held: &Held) -> pb::HeldGeneration {
         generation: held.manifest.id.clone(),
         space: held.manifest.space.clone(),
         shards: held.shards.iter().map(shard).collect(),
+        delta: held.delta(),
     }
 }

@@ -1,26 +1,30 @@
 //! One generation's shards, opened and proven before anybody searches them.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{PoisonError, RwLock},
+};
 
 use encoder::features::{CatalogItem, Value};
 use generation::{
+    deltas::{Changes, Vectors},
     manifest::{self, Manifest, ShardEntry},
     open::Generation,
-    rows,
+    partition, rows,
 };
 use index::{
     filter::Described,
     hnsw::{HnswConfig, Metric},
     plan::Strategy,
     shard::{Options, Query, Rows, RowsView, Shard},
+    tail::Upsert,
 };
+use tokio::sync::watch;
 
 use crate::{error::Error, meter::Meter};
 
 /// The name of the popularity list in every generation.
 const POPULARITY: &str = "popularity.json";
-/// How many popular items are kept: the most that one call may ask for.
-pub(crate) const POPULAR_KEPT: usize = 1_000;
 /// How many rows of a shard must find themselves before it is served.
 const GOLDEN_ROWS: usize = 4;
 
@@ -34,8 +38,12 @@ pub(crate) struct Held {
     pub(crate) counts: BTreeMap<u32, Vec<u64>>,
     /// How much live searches find.
     pub(crate) meter: Meter,
-    /// Items and counts, most popular first, at most [`POPULAR_KEPT`].
+    /// Items and counts, most popular first, as many as the generation lists.
     pub(crate) popular: Vec<(u64, u64)>,
+    /// Items of all shards that deltas took out.
+    deleted: RwLock<HashSet<u64>>,
+    /// The last delta that all shards have taken up.
+    delta: watch::Sender<u64>,
 }
 
 /// A shard's rows, mapped from a file whose bytes were hashed.
@@ -74,9 +82,77 @@ impl Held {
             meter: Meter::new(measure_every, shards.keys().copied()),
             counts,
             popular: read_popular(generation)?,
+            deleted: RwLock::default(),
+            delta: watch::Sender::new(manifest.updates_from),
             manifest,
             shards,
         })
+    }
+
+    /// The last delta that all shards have taken up.
+    pub(crate) fn delta(&self) -> u64 {
+        *self.delta.borrow()
+    }
+
+    /// Waits until the shards have taken up the delta.
+    pub(crate) async fn reaches(&self, delta: u64) {
+        let mut reached = self.delta.subscribe();
+        // Fails never while this is held.
+        let _ = reached.wait_for(|reached| *reached >= delta).await;
+    }
+
+    /// Takes up a delta: what it changes in the shards held, with the vectors of the generation's space.
+    ///
+    /// # Errors
+    /// If a vector or an item cannot be taken up; the delta can then be applied again.
+    pub(crate) fn apply(
+        &self,
+        number: u64,
+        changes: &Changes,
+        vectors: &Vectors,
+    ) -> Result<(), Error> {
+        let shards = self.manifest.partitioner.shards;
+        for (shard, opened) in &self.shards {
+            if opened.delta() >= number {
+                continue;
+            }
+            let mine = changes.items.iter();
+            let mine = mine.filter(|(id, _)| partition::shard_of(**id, shards) == *shard);
+            let (mut upserts, mut deletes) = (Vec::new(), Vec::new());
+            for (id, item) in mine {
+                match item {
+                    Some(bytes) => upserts.push(Upsert {
+                        id: *id,
+                        bytes,
+                        vector: vectors.rows.get(id).map(Vec::as_slice),
+                    }),
+                    None => deletes.push(*id),
+                }
+            }
+            opened.apply(number, &upserts, &deletes, |bytes, item| {
+                describe(bytes, item, &self.manifest.id).map(drop)
+            })?;
+        }
+        let mut deleted = self.deleted.write().unwrap_or_else(PoisonError::into_inner);
+        for (id, item) in &changes.items {
+            match item {
+                Some(_) => deleted.remove(id),
+                None => deleted.insert(*id),
+            };
+        }
+        self.delta.send_replace(number);
+        Ok(())
+    }
+
+    /// The items that were not taken out since.
+    pub(crate) fn standing(&self, items: impl Iterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
+        let deleted = self.deleted.read().unwrap_or_else(PoisonError::into_inner);
+        items.filter(|(id, _)| !deleted.contains(id)).collect()
+    }
+
+    /// How many rows deltas have made and ended in the shards held.
+    pub(crate) fn changed(&self) -> usize {
+        self.shards.values().map(Shard::changed).sum()
     }
 
     /// Returns the shard, or says which are held.
@@ -96,6 +172,7 @@ impl Held {
 fn options(manifest: &Manifest, strategy: Strategy) -> Options {
     Options {
         strategy,
+        delta: manifest.updates_from,
         hnsw: HnswConfig {
             metric: match manifest.metric {
                 manifest::Metric::Dot => Metric::Dot,
@@ -181,16 +258,12 @@ fn prove(shard: &Shard<Mapped>, number: u32, generation: &str) -> Result<(), Err
     Ok(())
 }
 
-/// Reads the head of the popularity list.
+/// Reads the popularity list.
 fn read_popular(generation: &Generation) -> Result<Vec<(u64, u64)>, Error> {
     let file = generation.file(POPULARITY)?;
-    let mut popular: Vec<(u64, u64)> = serde_json::from_reader(std::io::BufReader::new(file))
-        .map_err(|source| Error::File {
-            generation: generation.manifest.id.clone(),
-            file: POPULARITY.to_owned(),
-            source,
-        })?;
-    popular.truncate(POPULAR_KEPT);
-    popular.shrink_to_fit();
-    Ok(popular)
+    serde_json::from_reader(std::io::BufReader::new(file)).map_err(|source| Error::File {
+        generation: generation.manifest.id.clone(),
+        file: POPULARITY.to_owned(),
+        source,
+    })
 }

@@ -59,9 +59,9 @@ impl Snapshot {
     }
 
     /// Adds a generation that was opened.
-    pub(crate) fn add(&mut self, held: Held) {
+    pub(crate) fn add(&mut self, held: Arc<Held>) {
         self.refused.remove(&held.manifest.id);
-        self.held.push(Arc::new(held));
+        self.held.push(held);
         self.held.sort_by(|a, b| b.manifest.id.cmp(&a.manifest.id));
     }
 

@@ -4,3 +4,4 @@
 mod embedding;
 mod rig;
 mod serving;
+mod updates;

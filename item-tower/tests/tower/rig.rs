@@ -40,7 +40,7 @@ pub(crate) struct Rig {
     pub(crate) sample: Sample,
     /// The artifact's name.
     pub(crate) space: String,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// A running item tower.
@@ -69,8 +69,16 @@ impl Rig {
             store,
             sample,
             space,
-            _dir: dir,
+            dir,
         }
+    }
+
+    /// Goes on with another artifact.
+    pub(crate) async fn adopt(&mut self, sample: Sample) {
+        let dir = self.dir.path().join(format!("artifact-{}", sample.seed));
+        self.space = sample.write(&dir).unwrap();
+        self.sample = sample;
+        self.store.put_artifact(&dir, &self.space).await.unwrap();
     }
 
     /// Starts an item tower that looks at the store often.
@@ -78,6 +86,7 @@ impl Rig {
         let mut config: Config = config::parse(DEFAULTS).unwrap();
         config.store = self.store.root().to_str().unwrap().to_owned();
         config.shards.refresh = Duration::from_millis(20);
+        config.updates.refresh = Duration::from_millis(20);
         config.models.sessions = 1;
         change(&mut config);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -94,6 +103,15 @@ impl Rig {
 
     /// Publishes a generation of the items `ids`; returns its id.
     pub(crate) async fn publish(&self, ids: impl IntoIterator<Item = u64>) -> String {
+        self.publish_as_of(ids, 0).await
+    }
+
+    /// The same of one that holds the deltas up to a number.
+    pub(crate) async fn publish_as_of(
+        &self,
+        ids: impl IntoIterator<Item = u64>,
+        updates_from: u64,
+    ) -> String {
         let staging = Staging::create(&self.store).unwrap();
         let ids: Vec<u64> = ids.into_iter().collect();
         let shards = (0..SHARDS).map(|shard| self.write_shard(&staging, shard, &ids));
@@ -109,6 +127,7 @@ impl Rig {
                 expansion_add: 64,
                 expansion_search: 64,
             },
+            updates_from,
             report: None,
         };
         let popular: Vec<(u64, u64)> = ids.iter().rev().map(|&id| (id, id * 10)).collect();
@@ -187,6 +206,7 @@ impl Rig {
             k,
             exact: false,
             filter: None,
+            as_of: None,
         }
     }
 

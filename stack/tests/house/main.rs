@@ -6,3 +6,4 @@ mod clients;
 mod recall;
 mod support;
 mod swap;
+mod updates;

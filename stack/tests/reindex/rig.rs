@@ -135,6 +135,7 @@ impl Rig {
             k: k as u32,
             exact: false,
             filter: None,
+            as_of: None,
         };
         let answer = SearchServiceClient::new(self.channel.clone())
             .search(request)

@@ -123,6 +123,7 @@ impl Site {
                 expansion_add: 64,
                 expansion_search: 64,
             },
+            updates_from: 0,
             report: None,
         };
         staging.commit(draft).await.unwrap()

@@ -121,6 +121,7 @@ impl State {
                 "only its own excluded ids"
             );
             let items = shard_items(query.shard, held.of);
+            let count = items.len() as u64;
             let eligible: Vec<_> = items
                 .into_iter()
                 .filter(|id| !query.exclude.contains(id))
@@ -137,6 +138,7 @@ impl State {
                 eligible: eligible.len() as u64,
                 searched: eligible.len() as u64,
                 exact: request.exact,
+                items: count,
                 ..Default::default()
             }
         });
@@ -180,6 +182,7 @@ impl SearchService for Service {
                         ..Default::default()
                     })
                     .collect(),
+                delta: 0,
             });
         Ok(Response::new(pb::ListShardsResponse {
             generations: generations.collect(),
@@ -189,6 +192,29 @@ impl SearchService for Service {
 
 #[tonic::async_trait]
 impl CatalogService for Service {
+    async fn upsert_items(
+        &self,
+        request: Request<pb::UpsertItemsRequest>,
+    ) -> Result<Response<pb::UpsertItemsResponse>, Status> {
+        let items = request.into_inner().items;
+        let first = items.first().map_or(0, |item| item.id);
+        match first {
+            0 => Err(status::invalid("items", "has 0, must have 1 to 1000")),
+            delta => Ok(Response::new(pb::UpsertItemsResponse {
+                delta,
+                not_embedded: Vec::new(),
+            })),
+        }
+    }
+
+    async fn delete_items(
+        &self,
+        request: Request<pb::DeleteItemsRequest>,
+    ) -> Result<Response<pb::DeleteItemsResponse>, Status> {
+        let delta = request.into_inner().items.len() as u64;
+        Ok(Response::new(pb::DeleteItemsResponse { delta }))
+    }
+
     async fn get_items(
         &self,
         request: Request<pb::GetItemsRequest>,

@@ -118,6 +118,7 @@ impl House {
                 expansion_add: 0,
                 expansion_search: 0,
             },
+            updates_from: 0,
             report: None,
         };
         staging.commit(draft).await.unwrap()
