@@ -4,10 +4,17 @@ use std::{fs::File, path::Path};
 
 use crate::{
     error::Error,
-    hnsw::{Hnsw, HnswConfig},
+    exact,
+    hnsw::{Hnsw, HnswConfig, Metric},
     items::Items,
     rows::RowsView,
 };
+
+/// Rows that a graph for dot products is asked for, neighbours of each, candidates looked at, and the share to find.
+const SAMPLE: usize = 100;
+const NEIGHBOURS: usize = 100;
+const EFFORT: usize = 1_024;
+const ENOUGH: f64 = 0.99;
 
 /// A graph over other rows, of which that over these can be made.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +58,7 @@ pub fn build(
     rows.check_ids()?;
     rows.check_vectors()?;
     let graph = match before {
-        None => Hnsw::build(rows, config, progress),
+        None => best(rows, config, progress),
         Some(Before {
             graph,
             count,
@@ -60,4 +67,45 @@ pub fn build(
     };
     graph?.save(graph_path)?;
     Items::write(items_path, items)
+}
+
+/// Builds the graph; where rows are of unequal length and one of them as they are finds too little near the rows themselves, also
+/// one of them lifted. Returns the one that finds more.
+fn best(
+    rows: RowsView<'_>,
+    config: &HnswConfig,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<Hnsw, Error> {
+    let mut graph = Hnsw::build(rows, config, progress)?;
+    if config.metric == Metric::Cosine {
+        return Ok(graph);
+    }
+    let found = recall(&mut graph, rows)?;
+    if found >= ENOUGH {
+        return Ok(graph);
+    }
+    let mut lifted = Hnsw::build_lifted(rows, config, &|_| {})?;
+    match recall(&mut lifted, rows)? > found {
+        true => Ok(lifted),
+        false => Ok(graph),
+    }
+}
+
+/// The share of the true neighbours of some rows that the graph finds; with fewer of them where the shard is small.
+fn recall(graph: &mut Hnsw, rows: RowsView<'_>) -> Result<f64, Error> {
+    graph.set_effort(EFFORT);
+    let k = NEIGHBOURS.min(rows.len() / 10).max(1);
+    let (mut found, mut wanted) = (0, 0);
+    for row in (0..rows.len()).step_by(rows.len().div_ceil(SAMPLE).max(1)) {
+        let query = rows.row(row);
+        let last = exact::scan(rows, query, k, &[]).pop();
+        let last = last.map_or(f32::INFINITY, |hit| hit.score);
+        let near = graph.search(query, k)?.into_iter();
+        found += exact::rank(rows, near, query, k)
+            .iter()
+            .filter(|hit| hit.score >= last)
+            .count();
+        wanted += k;
+    }
+    Ok(found as f64 / wanted.max(1) as f64)
 }

@@ -4,6 +4,8 @@
 //! a file must have been hashed before it comes here; and it neither bounds `k` nor waits when more
 //! threads search than it has room for, so both is done here. A graph never grows once it is viewed.
 
+mod lift;
+
 use std::{
     fs::File,
     io,
@@ -19,6 +21,7 @@ use memmap2::Mmap;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 
 use crate::{error::Error, permits::Permits, rows::RowsView};
+use lift::Lift;
 
 /// The version of usearch that this code builds and reads graphs with.
 pub fn version() -> &'static str {
@@ -69,6 +72,8 @@ pub struct Hnsw {
     permits: Permits,
     rows: usize,
     dim: usize,
+    /// Whether its vectors have one number more.
+    lifted: bool,
 }
 
 impl Hnsw {
@@ -84,18 +89,40 @@ impl Hnsw {
         config: &HnswConfig,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Self, Error> {
+        Self::build_as(rows, None, config, progress)
+    }
+
+    /// Builds a graph for dot products as [`Hnsw::build`] does, over rows made equal in length by one number more. Whether it
+    /// finds more than the other depends on the rows.
+    ///
+    /// # Errors
+    /// As [`Hnsw::build`].
+    pub fn build_lifted(
+        rows: RowsView<'_>,
+        config: &HnswConfig,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Self, Error> {
+        Self::build_as(rows, Some(Lift::of(rows)), config, progress)
+    }
+
+    fn build_as(
+        rows: RowsView<'_>,
+        lift: Option<Lift>,
+        config: &HnswConfig,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Self, Error> {
         let threads = threads(config.threads);
-        let index = new_index(rows.dim(), config)?;
+        let index = new_index(rows.dim() + usize::from(lift.is_some()), config)?;
         reserve(&index, rows.len(), threads)?;
         let all: Vec<usize> = (0..rows.len()).collect();
-        add(&index, rows, &all, threads, progress)?;
+        add(&index, rows, lift, &all, threads, progress)?;
         Self::finish(index, None, rows.len(), rows.dim(), threads)
     }
 
     /// Builds a graph over `rows` out of that of other rows, from a file whose bytes were hashed.
     ///
     /// Only what differs is taken out and added, so it costs as much as that. What is taken out may leave the graph a little
-    /// worse than one that was built anew.
+    /// worse than one that was built anew. A lifted one is built anew where a row is longer than all that it had.
     ///
     /// # Shapes
     /// - `before`: for each row which row of the other graph has the same vector, ascending; `count`: the rows of that graph
@@ -115,14 +142,21 @@ impl Hnsw {
         let map = map(file)?;
         index.load_from_buffer(&map).map_err(graph("load"))?;
         check_metric(&index, config.metric)?;
-        let index = Self::finish(index, None, count, rows.dim(), threads)?.index;
+        let Self { index, lifted, .. } = Self::finish(index, None, count, rows.dim(), threads)?;
+        let lift = match lifted {
+            false => None,
+            true => match lift_of(&index, before, rows)?.filter(|lift| lift.holds(rows)) {
+                Some(lift) => Some(lift),
+                None => return Self::build_lifted(rows, config, progress),
+            },
+        };
         index.change_expansion_add(config.expansion_add);
         reserve(&index, count.max(rows.len()), threads)?;
         rename(&index, count, before)?;
         let new = |row: &usize| before[*row].is_none();
         let new: Vec<usize> = (0..rows.len()).filter(new).collect();
         progress(rows.len() - new.len());
-        add(&index, rows, &new, threads, progress)?;
+        add(&index, rows, lift, &new, threads, progress)?;
         Self::finish(index, None, rows.len(), rows.dim(), threads)
     }
 
@@ -172,7 +206,11 @@ impl Hnsw {
         }
         let found = {
             let _permit = self.permits.take();
-            self.index.search(query, k).map_err(graph("search"))?
+            let found = match self.lifted {
+                true => self.index.search(&lift::query(query), k),
+                false => self.index.search(query, k),
+            };
+            found.map_err(graph("search"))?
         };
         found.keys.into_iter().map(|key| self.row(key)).collect()
     }
@@ -201,8 +239,10 @@ impl Hnsw {
             false => Err(Error::mismatch("graph", what, found, expected)),
         };
         is("number of rows", index.size(), rows)?;
-        is("dimension", index.dimensions(), dim)?;
+        let lifted = index.metric_kind() == MetricKind::IP && index.dimensions() == dim + 1;
+        is("dimension", index.dimensions() - usize::from(lifted), dim)?;
         Ok(Self {
+            lifted,
             index,
             _map: map,
             permits: Permits::new(threads),
@@ -227,10 +267,28 @@ fn reserve(index: &Index, rows: usize, threads: usize) -> Result<(), Error> {
     reserved.map_err(graph("reserve"))
 }
 
-/// Adds some of the rows, from several threads.
+/// By how much the rows of a graph are lifted; none if it has none of these.
+fn lift_of(
+    index: &Index,
+    before: &[Option<usize>],
+    rows: RowsView<'_>,
+) -> Result<Option<Lift>, Error> {
+    let known = before.iter().enumerate();
+    let Some((row, old)) = known.filter_map(|(row, old)| Some((row, (*old)?))).next() else {
+        return Ok(None);
+    };
+    let mut lifted = vec![0.0; rows.dim() + 1];
+    let found = index
+        .get(old as u64, &mut lifted)
+        .map_err(graph("read a row"))?;
+    Ok((found == 1).then(|| Lift::by(rows.row(row), &lifted)))
+}
+
+/// Adds some of the rows, lifted if they are to be, from several threads.
 fn add(
     index: &Index,
     rows: RowsView<'_>,
+    lift: Option<Lift>,
     some: &[usize],
     threads: usize,
     progress: &(dyn Fn(usize) + Sync),
@@ -238,7 +296,11 @@ fn add(
     let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
     let add_rows = || {
         while let Some(&row) = some.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Err(cause) = index.add(row as u64, rows.row(row)) {
+            let added = match lift {
+                Some(lift) => index.add(row as u64, &lift.row(rows.row(row))),
+                None => index.add(row as u64, rows.row(row)),
+            };
+            if let Err(cause) = added {
                 let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
                 failure.get_or_insert(cause);
                 next.store(some.len(), Ordering::Relaxed);
