@@ -270,6 +270,7 @@ def compare(count: int, arguments: argparse.Namespace) -> list[dict]:
             cost[library.name].append(library.cpu(vectors, arguments.k) / arguments.users)
     rows += filtered(ours, vectors, arguments, statistics.median(cost[ours.name]))
     ours.close()
+    rows += unequal(vectors, arguments)
     ways = []
     efforts = {library.name: library.effort for library in all_of_them}
     for library, seconds in cost.items():
@@ -302,6 +303,23 @@ def filtered(ours: Ours, vectors: Vectors, arguments: argparse.Namespace, unfilt
         rows.append(row(f"filtered_{share}_recall100_{name}", recall(list(right), np.stack(truth)), f">= {RECALL}"))
     ours.tell("filter 1")
     return [row(f"filter_violations_{name}", int(violations), "0"), *rows]
+
+
+def unequal(vectors: Vectors, arguments: argparse.Namespace) -> list[dict]:
+    """What is found of dot products of rows whose lengths differ, by three in ten from row to row."""
+    count = len(vectors.rows)
+    name = NAMES.get(count, str(count))
+    rng = np.random.default_rng(arguments.seed + 1)
+    vectors.rows *= np.exp(0.3 * rng.standard_normal((count, 1), dtype=np.float32))
+    vectors.truth = np.stack([merged(*best(vectors.rows @ user.T, arguments.k), arguments.k) for user in vectors.queries])
+    ours = Ours(arguments.program, vectors, arguments)
+    ours.tell("build dot")
+    rows = []
+    for command, suffix, goal in (("plan", "", f">= {RECALL}"), ("walk 256", "_graph_256", ""), ("walk 1024", "_graph_1024", "")):
+        ours.tell(command)
+        rows.append(row(f"recall100_unequal{suffix}_{name}", ours.recall(vectors.truth), goal))
+    ours.close()
+    return rows
 
 
 def figures(name: str, count: int, ways: list[dict], ours: str) -> list[dict]:

@@ -3,7 +3,7 @@
 //! `bench DIR DIM INTERESTS K` reads `DIR/rows.f32` and `DIR/queries.f32`, little-endian, and a command a line:
 //!
 //! - `build`: makes the shard's files with the default settings; `build poor`: with a graph that is soon made and finds little,
-//!   for figures of searches without one
+//!   for figures of searches without one; `build dot`: for dot products of vectors of unequal length
 //! - `change EACH`: makes a graph out of that of `build`, one of so many rows having got another vector
 //! - `add`: what usearch alone takes for that: a loop that adds every row to a graph with the same settings
 //! - `exact`, `cells`, `walk EF`: opens the shard so that it is always scanned, its cells are, or it is walked with that effort
@@ -27,7 +27,7 @@ use std::{
 use index::{
     build::build,
     filter::{Condition, Filter},
-    hnsw::{Hnsw, HnswConfig},
+    hnsw::{Hnsw, HnswConfig, Metric},
     plan::Strategy,
     shard::{Options, Query, Rows, RowsView, Shard},
 };
@@ -54,6 +54,8 @@ struct Bench {
     queries: Vec<f32>,
     interests: usize,
     k: usize,
+    /// Of the graph that was built last.
+    metric: Metric,
     shard: Option<Shard<Vectors>>,
     filter: Option<Filter>,
 }
@@ -75,6 +77,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         dir,
         interests: interests.parse()?,
         k: k.parse()?,
+        metric: Metric::Cosine,
         shard: None,
         filter: None,
     };
@@ -85,6 +88,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             ["build", "poor"] => bench.build(&HnswConfig {
                 connectivity: 2,
                 expansion_add: 2,
+                ..HnswConfig::default()
+            })?,
+            ["build", "dot"] => bench.build(&HnswConfig {
+                metric: Metric::Dot,
                 ..HnswConfig::default()
             })?,
             ["change", each] => bench.change(each.parse()?)?,
@@ -110,7 +117,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 impl Bench {
-    fn build(&self, config: &HnswConfig) -> Result<(), Box<dyn Error>> {
+    fn build(&mut self, config: &HnswConfig) -> Result<(), Box<dyn Error>> {
+        self.metric = config.metric;
         let items = vec![""; self.rows.ids.len()];
         let [graph, described] = self.files();
         Ok(build(
@@ -147,6 +155,10 @@ impl Bench {
 
     fn open(&mut self, strategy: Strategy, hnsw: HnswConfig) -> Result<(), Box<dyn Error>> {
         let [graph, items] = self.files();
+        let hnsw = HnswConfig {
+            metric: self.metric,
+            ..hnsw
+        };
         let options = Options {
             strategy,
             hnsw,
