@@ -28,6 +28,19 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     sync_parent(to)
 }
 
+/// Gives a file the name `to` too, durable at once; returns `false` if that is taken.
+pub(crate) fn link(from: &Path, to: &Path) -> Result<bool, Error> {
+    step();
+    match fs::hard_link(from, to) {
+        Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(false),
+        linked => {
+            linked.at(to)?;
+            sync_parent(to)?;
+            Ok(true)
+        }
+    }
+}
+
 /// Writes a new file or overwrites an old one in place.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     step();
