@@ -58,16 +58,11 @@ pub(crate) fn put(
 }
 
 /// Removes the generations that the bucket no longer has; who has a file of one mapped keeps it.
-pub(crate) fn tidy(store: &Store, bucket: &Bucket) -> Result<(), Error> {
-    let held = bucket.below("generations")?.directories;
+pub(crate) fn tidy(store: &Store) -> Result<(), Error> {
     for id in directory::list(store.root(), "generations", true)? {
-        if !held.contains(&id) {
-            let dir = store.generation_dir(&id)?;
-            match fs::remove_dir_all(&dir) {
-                // Another process of this machine removed it.
-                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
-                removed => removed.at(&dir)?,
-            }
+        if !store.is_published(&id)? {
+            // What another process of this machine fetches or removes right now goes the next time.
+            let _ = fs::remove_dir_all(store.root().join("generations").join(id));
         }
     }
     Ok(())

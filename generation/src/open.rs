@@ -33,10 +33,8 @@ pub async fn open(store: &Store, id: &str) -> Result<Generation, Error> {
                 name: id.clone(),
             })?;
             let manifest = Manifest::parse(&text, &id)?;
-            if let Some(bucket) = store.bucket()
-                && !store.generation_dir(&id)?.is_dir()
-            {
-                cache::tidy(&store, bucket)?;
+            if store.bucket().is_some() && !store.generation_dir(&id)?.is_dir() {
+                cache::tidy(&store)?;
             }
             Ok(Generation { manifest, store })
         })

@@ -22,8 +22,9 @@ pub async fn roll_back(store: &Store, to: Option<&str>) -> Result<Current, Error
     let current = store.current().await?.ok_or(Error::NothingServes)?;
     let target = target(&current.value, to)?;
     let generation = open::open(store, &target).await?;
-    let swap = move |store| serve(&store, &current, &generation);
-    store.blocking(swap).await
+    store
+        .blocking(move |store| serve(&store, &current, &generation))
+        .await
 }
 
 fn target(current: &Current, to: Option<&str>) -> Result<String, Error> {
