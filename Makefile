@@ -114,11 +114,11 @@ ort: $(ORT) ## Fetches ONNX Runtime into .ort/.
 	@touch $@
 
 .PHONY: python
-python: $(VENV)/ready ## Sets up .venv for examples/python.
-$(VENV)/ready: examples/python/requirements.txt
+python: $(VENV)/ready ## Sets up .venv for examples/python and the tests.
+$(VENV)/ready: examples/python/requirements.txt generation/tests/server/requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing; install python3 with pip, or set PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) has no venv module; install it (Debian: apt-get install python3-venv)" >&2; exit 1; }
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(addprefix -r ,$^)
 	touch $@
 
 .PHONY: clean

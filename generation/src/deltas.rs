@@ -14,11 +14,7 @@ mod format;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{
-    error::Error,
-    name,
-    store::{INCOMING, Store},
-};
+use crate::{error::Error, name, store::Store};
 
 /// The folder of the log in the store.
 pub(crate) const FOLDER: &str = "deltas";
@@ -119,7 +115,7 @@ pub async fn numbers(store: &Store) -> Result<Vec<u64>, Error> {
     Ok(numbers)
 }
 
-/// Removes all deltas up to `number` that are older than `age`, but never the newest; and what writers that died left.
+/// Removes all deltas up to `number` that are as old as `age`, but never the newest.
 pub(crate) async fn remove(store: &Store, number: u64, age: Duration) -> Result<(), Error> {
     let newest = numbers(store).await?.pop().unwrap_or_default();
     for name in store.list_older(FOLDER, age).await? {
@@ -127,9 +123,6 @@ pub(crate) async fn remove(store: &Store, number: u64, age: Duration) -> Result<
         if of.is_some_and(|of| of <= number && of < newest) {
             store.remove(&format!("{FOLDER}/{name}")).await?;
         }
-    }
-    for name in store.list_older(INCOMING, age).await? {
-        store.remove(&format!("{INCOMING}/{name}")).await?;
     }
     Ok(())
 }

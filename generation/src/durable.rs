@@ -28,19 +28,14 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Error> {
     sync_parent(to)
 }
 
-/// Writes `path` unless it is there; returns whether it did. Others see all of the bytes or no file, which is written in
-/// the folder `incoming` first.
-pub(crate) fn create(incoming: &Path, path: &Path, bytes: &[u8]) -> Result<bool, Error> {
-    create_dir(incoming)?;
-    path.parent().map_or(Ok(()), create_dir)?;
-    let file = tempfile::NamedTempFile::new_in(incoming).at(incoming)?;
-    write(file.path(), bytes)?;
+/// Gives a file the name `to` too, durable at once; returns `false` if that is taken.
+pub(crate) fn link(from: &Path, to: &Path) -> Result<bool, Error> {
     step();
-    match fs::hard_link(file.path(), path) {
+    match fs::hard_link(from, to) {
         Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(false),
         linked => {
-            linked.at(path)?;
-            sync_parent(path)?;
+            linked.at(to)?;
+            sync_parent(to)?;
             Ok(true)
         }
     }

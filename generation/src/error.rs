@@ -13,8 +13,8 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
-    /// The object store refused a read or a listing.
-    #[error("{name}: {source}")]
+    /// A bucket's server refused a request, or did not answer in time.
+    #[error("{name}: {}", chain(source))]
     Object {
         /// The object.
         name: String,
@@ -54,7 +54,7 @@ pub enum Error {
     /// Another writer swapped the pointer first.
     #[error("{name} was changed by another writer: it is at version {found}, expected {expected}")]
     Conflict {
-        /// CURRENT or MEMBERS.
+        /// CURRENT or MEMBERS, or the listing of an artifact.
         name: &'static str,
         /// The version found.
         found: String,
@@ -108,6 +108,20 @@ impl Error {
             expected: expected.to_string(),
         }
     }
+}
+
+/// An error in words, down to its last cause: only that says why a server cannot be reached.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        next = cause.source();
+    }
+    text
 }
 
 /// Attaches the path to an operating system error.

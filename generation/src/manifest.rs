@@ -113,6 +113,11 @@ pub struct FileEntry {
     pub blake3: String,
 }
 
+/// The manifest's name in the store.
+pub(crate) fn object(id: &str) -> String {
+    format!("generations/{id}/{FILE}")
+}
+
 impl ShardEntry {
     /// An entry with the usual names: `shard-0000.rows`, `.graph` and `.items`.
     pub fn named(shard: u32, items: u64) -> Self {
@@ -139,7 +144,7 @@ impl Manifest {
     /// If it is not that generation's, was changed since it was published, is of another format,
     /// names a file outside its directory, or contradicts itself.
     pub fn parse(text: &[u8], id: &str) -> Result<Self, Error> {
-        let name = format!("generations/{id}/{FILE}");
+        let name = object(id);
         let json = |source| Error::Json {
             name: name.clone(),
             source,

@@ -21,6 +21,16 @@ pub(crate) fn check<'a>(what: &'static str, name: &'a str) -> Result<&'a str, Er
     }
 }
 
+/// Returns `path` if every component of it, between slashes, is a name.
+///
+/// # Errors
+/// As [`check`], with the component.
+pub(crate) fn check_path<'a>(what: &'static str, path: &'a str) -> Result<&'a str, Error> {
+    path.split('/')
+        .try_for_each(|component| check(what, component).map(drop))?;
+    Ok(path)
+}
+
 fn broken_rule(name: &str) -> Option<&'static str> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     match name.as_bytes() {
@@ -72,6 +82,16 @@ mod tests {
             let cause = check("file", name).unwrap_err().to_string();
             assert!(cause.starts_with("file \""), "{cause}");
             assert!(cause.len() < 250, "{cause}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_names_between_slashes() {
+        for path in ["deltas/00000001", "golden/test_data_set_0/input_0.pb", "a"] {
+            assert_eq!(check_path("object", path).unwrap(), path);
+        }
+        for path in ["", "/a", "a/", "a//b", "a/../b", "a/.b"] {
+            assert!(check_path("object", path).is_err(), "{path}");
         }
     }
 

@@ -1,15 +1,13 @@
 //! Opens a published generation and hands out its files, each hashed before anybody reads it.
 
-use std::{
-    fs::File,
-    io::{Seek as _, SeekFrom},
-    path::PathBuf,
-};
+use std::fs::File;
 
 use crate::{
-    error::{AtPath as _, Error},
+    cache,
+    error::Error,
     hash,
     manifest::{self, Manifest},
+    name,
     store::Store,
 };
 
@@ -18,7 +16,7 @@ use crate::{
 pub struct Generation {
     /// What it consists of.
     pub manifest: Manifest,
-    dir: PathBuf,
+    store: Store,
 }
 
 /// Opens generation `id` by its manifest.
@@ -26,21 +24,26 @@ pub struct Generation {
 /// # Errors
 /// [`Error::Missing`] if the store has no such generation; else as [`Manifest::parse`].
 pub async fn open(store: &Store, id: &str) -> Result<Generation, Error> {
-    let dir = store.generation_dir(id)?;
-    let name = format!("generations/{id}/{}", manifest::FILE);
-    let text = store.read(&name, manifest::BYTES_LIMIT).await?;
-    let text = text.ok_or_else(|| Error::Missing {
-        what: "generation",
-        name: id.to_owned(),
-    })?;
-    Ok(Generation {
-        manifest: Manifest::parse(&text, id)?,
-        dir,
-    })
+    let id = name::check("generation", id)?.to_owned();
+    store
+        .blocking(move |store| {
+            let text = store.read_now(&manifest::object(&id), manifest::BYTES_LIMIT)?;
+            let text = text.ok_or_else(|| Error::Missing {
+                what: "generation",
+                name: id.clone(),
+            })?;
+            let manifest = Manifest::parse(&text, &id)?;
+            if store.bucket().is_some() && !store.generation_dir(&id)?.is_dir() {
+                cache::tidy(&store)?;
+            }
+            Ok(Generation { manifest, store })
+        })
+        .await
 }
 
 impl Generation {
-    /// Opens a file of the generation, at its first byte.
+    /// Opens a file of the generation, at its first byte; one in a bucket is fetched into the cache first, unless it is
+    /// there and whole.
     ///
     /// Its bytes were hashed through this very descriptor, and files of a generation are never
     /// written: what is mapped or read from it is what was published. Blocks the thread for as long
@@ -51,23 +54,12 @@ impl Generation {
     /// hashes if it is not the file that was published.
     pub fn file(&self, name: &str) -> Result<File, Error> {
         let entry = self.manifest.entry(name)?;
-        let path = self.dir.join(name);
-        let full_name = || format!("generations/{}/{name}", self.manifest.id);
-        let mut file = File::open(&path).at(&path)?;
-        let size = file.metadata().at(&path)?.len();
-        if size != entry.bytes {
-            return Err(Error::mismatch(
-                full_name(),
-                "size in bytes",
-                size,
-                entry.bytes,
-            ));
+        let id = &self.manifest.id;
+        let path = self.store.generation_dir(id)?.join(name);
+        let object = format!("generations/{id}/{name}");
+        match self.store.bucket() {
+            Some(bucket) => cache::open(&self.store, bucket, &object, &path, entry),
+            None => hash::open(&path, &object, entry),
         }
-        let (_, hash) = hash::file(&mut file).at(&path)?;
-        if hash != entry.blake3 {
-            return Err(Error::mismatch(full_name(), "blake3", hash, &entry.blake3));
-        }
-        file.seek(SeekFrom::Start(0)).at(&path)?;
-        Ok(file)
     }
 }

@@ -7,8 +7,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tokio::task;
+
 use crate::{
-    durable,
+    artifacts,
+    bucket::Bucket,
+    claims, durable,
     error::{AtPath as _, Error},
     hash,
     manifest::{self, Engine, FileEntry, Manifest, Metric, Partitioner, ShardEntry},
@@ -16,13 +20,15 @@ use crate::{
     pointer::{Current, Versioned},
     staging::StagedDir,
     store::Store,
+    swap,
 };
 
 /// A generation in the making.
 ///
 /// Dropped without [`Staging::commit`], or with the process killed at any point before its end,
 /// it leaves what serves as it was. The next staging removes what it staged; a generation that was
-/// in place but not yet in CURRENT stays until [`collect`](crate::collect::collect) finds it too old.
+/// in place but not yet in CURRENT stays until [`collect`](crate::collect::collect) finds it too old,
+/// and so do files that were put in a bucket without their manifest.
 #[derive(Debug)]
 pub struct Staging {
     store: Store,
@@ -60,7 +66,7 @@ impl Staging {
         Ok(Self {
             store: store.clone(),
             dir: StagedDir::create(store)?,
-            current: store.read_pointer_now()?,
+            current: swap::read(store)?,
         })
     }
 
@@ -77,35 +83,50 @@ impl Staging {
     /// [`Error::Missing`] for a file that a shard lacks or an artifact that the store lacks,
     /// [`Error::Mismatch`] if the numbers contradict each other. What serves is then as it was.
     pub async fn commit(self, draft: Draft) -> Result<Manifest, Error> {
-        tokio::task::spawn_blocking(move || self.commit_now(draft)).await?
+        task::spawn_blocking(move || self.commit_now(draft)).await?
     }
 
     fn commit_now(self, draft: Draft) -> Result<Manifest, Error> {
-        if !self.store.artifact_dir(&draft.space)?.is_dir() {
-            return Err(Error::Missing {
-                what: "artifact",
-                name: draft.space,
-            });
+        if !artifacts::has(&self.store, &draft.space)? {
+            return Err(artifacts::missing(&draft.space));
         }
         let mut manifest = draft.into_manifest(hash_files(self.dir())?);
 
-        let _lock = self.store.lock()?;
-        manifest.created = humantime::format_rfc3339_seconds(next_time(&self.store)?).to_string();
+        let store = self.store.clone();
+        let _lock = store.lock()?;
+        manifest.created = humantime::format_rfc3339_seconds(next_time(&store)?).to_string();
         let text = manifest.seal()?;
-        let version = self.current.as_ref().map(|current| &current.version);
-        self.store.expect::<Current>(version)?;
-        durable::write(&self.dir().join(manifest::FILE), &text)?;
-        self.dir
-            .move_to(&self.store.generation_dir(&manifest.id)?)?;
+        let version = self.current.as_ref().map(|current| current.version.clone());
+        swap::expect::<Current>(&store, version.as_ref())?;
         let new = Current {
             serving: manifest.id.clone(),
-            previous: self
-                .current
-                .as_ref()
-                .map(|current| current.value.serving.clone()),
+            previous: self.current.as_ref().map(|old| old.value.serving.clone()),
         };
-        self.store.swap_locked(version, &new)?;
+        claims::serving(&store, [manifest.id.as_str()], || {
+            match store.bucket() {
+                Some(bucket) => self.upload(bucket, &manifest, &text)?,
+                None => self.move_in(&manifest, &text)?,
+            }
+            swap::swap(&store, version.as_ref(), &new)
+        })?;
         Ok(manifest)
+    }
+
+    /// Puts the manifest beside the files, and all of them in place at once.
+    fn move_in(self, manifest: &Manifest, text: &[u8]) -> Result<(), Error> {
+        durable::write(&self.dir().join(manifest::FILE), text)?;
+        self.dir.move_to(&self.store.generation_dir(&manifest.id)?)
+    }
+
+    /// Puts the files, and last the manifest, by which they become a generation.
+    fn upload(self, bucket: &Bucket, manifest: &Manifest, text: &[u8]) -> Result<(), Error> {
+        for (file, entry) in &manifest.files {
+            let object = format!("generations/{}/{file}", manifest.id);
+            bucket.upload(&self.dir().join(file), &object, entry)?;
+        }
+        let object = manifest::object(&manifest.id);
+        // One that is there already is this one, put by a try whose answer got lost: its name has its hash.
+        bucket.create(&object, text).map(drop)
     }
 }
 
@@ -156,11 +177,7 @@ fn hash_files(dir: &Path) -> Result<BTreeMap<String, FileEntry>, Error> {
         let mut permissions = entry.metadata().at(&path)?.permissions();
         permissions.set_readonly(true);
         fs::set_permissions(&path, permissions).at(&path)?;
-        let (bytes, hash) = hash::file(&mut File::open(&path).at(&path)?).at(&path)?;
-        let entry = FileEntry {
-            bytes,
-            blake3: hash,
-        };
+        let entry = hash::file(&mut File::open(&path).at(&path)?).at(&path)?;
         files.insert(file, entry);
     }
     Ok(files)
@@ -168,12 +185,8 @@ fn hash_files(dir: &Path) -> Result<BTreeMap<String, FileEntry>, Error> {
 
 /// The time for a new generation's id: now, but always later than that of the newest one.
 fn next_time(store: &Store) -> Result<SystemTime, Error> {
-    let dir = store.generations_dir();
-    durable::create_dir(&dir)?;
-    let mut newest = None;
-    for entry in fs::read_dir(&dir).at(&dir)? {
-        newest = newest.max(id_time(&entry.at(&dir)?.file_name().to_string_lossy()));
-    }
+    let ids = store.directories("generations")?;
+    let newest = ids.iter().filter_map(|id| id_time(id)).max();
     let now = SystemTime::now();
     Ok(newest.map_or(now, |newest| now.max(newest + Duration::from_secs(1))))
 }

@@ -1,13 +1,12 @@
 //! Lets a generation that is in the store serve again.
 
-use tokio::task;
-
 use crate::{
+    artifacts, claims,
     error::Error,
-    manifest,
     open::{self, Generation},
     pointer::{Current, Pointer as _, Versioned},
     store::Store,
+    swap,
 };
 
 /// Makes `to` serve, or the previous generation if nothing is named; the one that serves becomes the previous.
@@ -23,8 +22,9 @@ pub async fn roll_back(store: &Store, to: Option<&str>) -> Result<Current, Error
     let current = store.current().await?.ok_or(Error::NothingServes)?;
     let target = target(&current.value, to)?;
     let generation = open::open(store, &target).await?;
-    let store = store.clone();
-    task::spawn_blocking(move || swap(&store, &current, &generation)).await?
+    store
+        .blocking(move |store| serve(&store, &current, &generation))
+        .await
 }
 
 fn target(current: &Current, to: Option<&str>) -> Result<String, Error> {
@@ -43,8 +43,8 @@ fn target(current: &Current, to: Option<&str>) -> Result<String, Error> {
     Ok(target.to_owned())
 }
 
-/// Hashes the generation, then swaps CURRENT under the lock that collecting takes too: what is gone by then is missing.
-fn swap(
+/// Hashes the generation, then swaps CURRENT while nobody collects: what is gone by then is missing.
+fn serve(
     store: &Store,
     current: &Versioned<Current>,
     generation: &Generation,
@@ -53,22 +53,22 @@ fn swap(
     let mut files = manifest.files.keys();
     files.try_for_each(|file| generation.file(file).map(drop))?;
 
-    let missing = |what, name: &str| Error::Missing {
-        what,
-        name: name.to_owned(),
-    };
     let _lock = store.lock()?;
-    let dir = store.generation_dir(&manifest.id)?;
-    if !dir.join(manifest::FILE).is_file() {
-        return Err(missing("generation", &manifest.id));
-    }
-    if !store.artifact_dir(&manifest.space)?.is_dir() {
-        return Err(missing("artifact", &manifest.space));
-    }
-    let new = Current {
-        serving: manifest.id.clone(),
-        previous: Some(current.value.serving.clone()),
-    };
-    store.swap_locked(Some(&current.version), &new)?;
-    Ok(new)
+    claims::serving(store, [manifest.id.as_str()], || {
+        if !store.is_published(&manifest.id)? {
+            return Err(Error::Missing {
+                what: "generation",
+                name: manifest.id.clone(),
+            });
+        }
+        if !artifacts::has(store, &manifest.space)? {
+            return Err(artifacts::missing(&manifest.space));
+        }
+        let new = Current {
+            serving: manifest.id.clone(),
+            previous: Some(current.value.serving.clone()),
+        };
+        swap::swap(store, Some(&current.version), &new)?;
+        Ok(new)
+    })
 }

@@ -1,59 +1,93 @@
-//! The store: a directory that holds artifacts, generations, CURRENT and MEMBERS.
+//! The store: artifacts, generations, CURRENT and MEMBERS, in a directory or in an S3 bucket.
 //!
 //! ```text
-//! <store>/CURRENT                          which generation serves
-//! <store>/MEMBERS                          which user towers share the users
-//! <store>/artifacts/<space>/               sealed artifacts, each whole or absent
-//! <store>/generations/<id>/manifest.json   published generations, each whole or absent
-//! <store>/deltas/<number>                  what changed in the catalog since, see [`crate::deltas`]
-//! <store>/incoming/                        single files that are being written
-//! <store>/staging/                         what is being written; collected when its writer is dead
-//! <store>/LOCK                             taken while CURRENT or MEMBERS is swapped
+//! CURRENT                          which generation serves
+//! MEMBERS                          which user towers share the users
+//! artifacts/<space>/               sealed artifacts, each whole or absent
+//! generations/<id>/manifest.json   published generations, each whole or absent
+//! deltas/<number>                  what changed in the catalog since, see [`crate::deltas`]
+//! claims/<id>/                     in a bucket: who lets a generation serve now, or removes it
+//! staging/                         in a directory: what is being written; collected when its writer is dead
+//! LOCK                             in a directory: taken while CURRENT or MEMBERS is swapped
 //! ```
+//!
+//! A store in a bucket keeps what it fetches, and stages, in a directory of the same layout: its cache.
 
 use std::{
-    fs, io,
+    env,
     path::{Path, PathBuf},
-    sync::Arc,
-    time::{Duration, SystemTime},
 };
 
-use object_store::{ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path as Key};
+use tokio::task;
 
 use crate::{
-    artifacts, durable,
+    bucket::{Bucket, SCHEME},
+    claims, durable,
     error::{AtPath as _, Error},
     lock::Lock,
     manifest, name,
-    pointer::{self, Pointer},
+    pointer::Pointer,
+    swap,
 };
 
 pub use crate::pointer::{Current, Members, Version, Versioned};
+
+/// The variable that says in which directory the stores in buckets keep their caches.
+pub const CACHE: &str = "TWOTOWER_CACHE";
+/// Where they do if it does not.
+const CACHE_DEFAULT: &str = "var/cache";
 
 /// A store; clones share it.
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
-    objects: Arc<dyn ObjectStore>,
+    bucket: Option<Bucket>,
 }
 
 impl Store {
-    /// Opens the directory `location`, creating it if it is absent.
+    /// Opens the directory `location`, creating it if it is absent, or `s3://BUCKET/PREFIX`.
+    ///
+    /// The environment says how to reach a bucket: `AWS_ENDPOINT`, `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
+    /// `AWS_SECRET_ACCESS_KEY`, `AWS_ALLOW_HTTP` and all else that [`object_store::aws::AmazonS3Builder::from_env`] reads.
+    /// What is fetched lies in a directory of its own below `TWOTOWER_CACHE`, `var/cache` if that is not set. Nothing is
+    /// asked of the bucket's server yet.
     ///
     /// # Errors
-    /// [`Error::Io`] if the directory cannot be created or read.
+    /// [`Error::Io`] if the directory cannot be created or read, [`Error::Name`] or [`Error::Object`] if the location of
+    /// a bucket or a setting makes no sense.
     pub fn open(location: &str) -> Result<Self, Error> {
-        let root = Path::new(location);
-        durable::create_dir(root)?;
-        let root = root.canonicalize().at(root)?;
-        let objects = LocalFileSystem::new_with_prefix(&root).map_err(object_error(location))?;
-        Ok(Self {
-            root,
-            objects: Arc::new(objects),
-        })
+        let variables = env::vars_os()
+            .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+        Self::open_with(location, variables)
     }
 
-    /// The store's directory.
+    /// Opens a store as [`Store::open`] does, by these settings instead of the environment's variables.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(
+        location: &str,
+        settings: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Error> {
+        let (root, bucket) = match Self::is_in_bucket(location) {
+            false => (PathBuf::from(location), None),
+            true => {
+                let settings: Vec<_> = settings.into_iter().collect();
+                let bucket = Bucket::connect(location, &settings)?;
+                (cache_dir(location, &settings), Some(bucket))
+            }
+        };
+        durable::create_dir(&root)?;
+        let root = root.canonicalize().at(root)?;
+        Ok(Self { root, bucket })
+    }
+
+    /// Whether a location is in a bucket, not a directory.
+    pub fn is_in_bucket(location: &str) -> bool {
+        location.starts_with(SCHEME)
+    }
+
+    /// The store's directory, or its cache if it is in a bucket.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -63,7 +97,7 @@ impl Store {
     /// # Errors
     /// [`Error::Json`] or [`Error::Name`] if it holds what nobody wrote.
     pub async fn current(&self) -> Result<Option<Versioned<Current>>, Error> {
-        self.read_pointer().await
+        self.blocking(|store| swap::read(&store)).await
     }
 
     /// Replaces CURRENT if it is still at `expected` (`None`: if there is none); durable on return.
@@ -75,7 +109,11 @@ impl Store {
         expected: Option<&Version>,
         new: &Current,
     ) -> Result<(), Error> {
-        self.swap(expected, new).await
+        let named = new.clone();
+        self.swap(expected, new, move |store, work| {
+            claims::serving(store, named.generations(), work)
+        })
+        .await
     }
 
     /// Reads MEMBERS; `None` if no user tower ever started.
@@ -83,7 +121,7 @@ impl Store {
     /// # Errors
     /// As [`Store::current`].
     pub async fn members(&self) -> Result<Option<Versioned<Members>>, Error> {
-        self.read_pointer().await
+        self.blocking(|store| swap::read(&store)).await
     }
 
     /// Replaces MEMBERS as [`Store::swap_current`] does CURRENT.
@@ -96,35 +134,7 @@ impl Store {
         expected: Option<&Version>,
         new: &Members,
     ) -> Result<(), Error> {
-        self.swap(expected, new).await
-    }
-
-    /// Copies the artifact directory `dir` into the store under its `space`, whole or not at all;
-    /// an artifact that is there already is replaced if its listing or its report is another.
-    ///
-    /// # Errors
-    /// [`Error::Name`] for a space that is no name, [`Error::Mismatch`] if `dir` holds anything but
-    /// regular files and directories of them.
-    pub async fn put_artifact(&self, dir: &Path, space: &str) -> Result<(), Error> {
-        let (store, dir) = (self.clone(), dir.to_owned());
-        let target = self.artifact_dir(space)?;
-        tokio::task::spawn_blocking(move || artifacts::put(&store, &dir, &target)).await?
-    }
-
-    /// Returns where the artifact of `space` is, or would be.
-    ///
-    /// # Errors
-    /// [`Error::Name`] for a space that is no name.
-    pub fn artifact_dir(&self, space: &str) -> Result<PathBuf, Error> {
-        Ok(self.artifacts_dir().join(name::check("artifact", space)?))
-    }
-
-    /// Lists the spaces of the artifacts, in the order of their names.
-    ///
-    /// # Errors
-    /// If the store cannot be listed.
-    pub async fn artifacts(&self) -> Result<Vec<String>, Error> {
-        self.directories("artifacts").await
+        self.swap(expected, new, |_, work| work()).await
     }
 
     /// Lists the published generations, newest first.
@@ -132,185 +142,79 @@ impl Store {
     /// # Errors
     /// If the store cannot be listed.
     pub async fn generations(&self) -> Result<Vec<String>, Error> {
-        let mut published = Vec::new();
-        for id in self.directories("generations").await? {
-            if self
-                .generations_dir()
-                .join(&id)
-                .join(manifest::FILE)
-                .is_file()
-            {
-                published.push(id);
+        self.blocking(|store| {
+            let mut published = Vec::new();
+            for id in store.directories("generations")? {
+                if store.is_published(&id)? {
+                    published.push(id);
+                }
             }
-        }
-        published.reverse();
-        Ok(published)
+            published.reverse();
+            Ok(published)
+        })
+        .await
     }
 
-    pub(crate) fn artifacts_dir(&self) -> PathBuf {
-        self.root.join("artifacts")
+    /// The bucket, if the store is in one.
+    pub(crate) fn bucket(&self) -> Option<&Bucket> {
+        self.bucket.as_ref()
     }
 
-    pub(crate) fn generations_dir(&self) -> PathBuf {
-        self.root.join("generations")
-    }
-
-    /// Returns where generation `id` is, or would be.
+    /// Returns where generation `id` is on this machine, or would be.
     pub(crate) fn generation_dir(&self, id: &str) -> Result<PathBuf, Error> {
-        Ok(self.generations_dir().join(name::check("generation", id)?))
+        let name = name::check("generation", id)?;
+        Ok(self.root.join("generations").join(name))
     }
 
     pub(crate) fn staging_dir(&self) -> PathBuf {
         self.root.join("staging")
     }
 
-    /// Waits until nobody else swaps a pointer or collects; blocks the thread.
-    pub(crate) fn lock(&self) -> Result<Lock, Error> {
-        Lock::wait(&self.root.join("LOCK"))
-    }
-
-    /// Reads an object whole; `None` if there is none.
-    pub(crate) async fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
-        let found = match self.objects.get(&Key::from(name)).await {
-            Err(object_store::Error::NotFound { .. }) => return Ok(None),
-            found => found.map_err(object_error(name))?,
-        };
-        if found.meta.size > limit {
-            let expected = format!("at most {limit}");
-            return Err(Error::mismatch(
-                name,
-                "size in bytes",
-                found.meta.size,
-                expected,
-            ));
-        }
-        let bytes = found.bytes().await.map_err(object_error(name))?;
-        Ok(Some(bytes.to_vec()))
-    }
-
-    /// Writes an object unless there is one of that name; returns whether it did. Durable on return.
-    pub(crate) async fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, Error> {
-        let (incoming, path) = (self.root.join(INCOMING), self.root.join(name));
-        tokio::task::spawn_blocking(move || durable::create(&incoming, &path, &bytes)).await?
-    }
-
-    /// Whether there is an object of that name.
-    pub(crate) async fn exists(&self, name: &str) -> Result<bool, Error> {
-        match self.objects.head(&Key::from(name)).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(cause) => Err(object_error(name)(cause)),
+    /// Waits until nobody else swaps a pointer or collects; blocks the thread. A bucket has no lock: its server compares.
+    pub(crate) fn lock(&self) -> Result<Option<Lock>, Error> {
+        match self.bucket {
+            Some(_) => Ok(None),
+            None => Lock::wait(&self.root.join("LOCK")).map(Some),
         }
     }
 
-    /// Removes an object; that there is none is fine.
-    pub(crate) async fn remove(&self, name: &str) -> Result<(), Error> {
-        match self.objects.delete(&Key::from(name)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(cause) => Err(object_error(name)(cause)),
+    /// Whether generation `id` has its manifest.
+    pub(crate) fn is_published(&self, id: &str) -> Result<bool, Error> {
+        match &self.bucket {
+            Some(bucket) => Ok(bucket.size(&manifest::object(id))?.is_some()),
+            None => Ok(self.root.join(manifest::object(id)).is_file()),
         }
     }
 
-    /// Lists the objects of a folder by name, in no order.
-    pub(crate) async fn list(&self, folder: &str) -> Result<Vec<String>, Error> {
-        self.list_older(folder, Duration::ZERO).await
-    }
-
-    /// The same of those that were last written longer ago than `age`.
-    pub(crate) async fn list_older(
-        &self,
-        folder: &str,
-        age: Duration,
-    ) -> Result<Vec<String>, Error> {
-        let prefix = Key::from(folder);
-        let listed = self.objects.list_with_delimiter(Some(&prefix));
-        let listed = listed.await.map_err(object_error(folder))?;
-        let old = listed.objects.into_iter().filter(|object| {
-            let modified = SystemTime::from(object.last_modified);
-            age.is_zero() || modified.elapsed().is_ok_and(|since| since > age)
-        });
-        let names = old.filter_map(|object| Some(object.location.filename()?.to_owned()));
-        Ok(names.collect())
-    }
-
-    async fn read_pointer<P: Pointer>(&self) -> Result<Option<Versioned<P>>, Error> {
-        let bytes = self.read(P::NAME, POINTER_LIMIT).await?;
-        bytes.as_deref().map(pointer::decode).transpose()
-    }
-
-    /// Runs to its end on a blocking thread even if the caller goes away, so that the lock is never
-    /// released in the middle.
-    async fn swap<P: Pointer>(&self, expected: Option<&Version>, new: &P) -> Result<(), Error> {
-        let (store, expected, new) = (self.clone(), expected.cloned(), new.clone());
-        tokio::task::spawn_blocking(move || {
-            let _lock = store.lock()?;
-            store.swap_locked(expected.as_ref(), &new)
-        })
-        .await?
-    }
-
-    /// Compares and replaces a pointer; the caller holds the lock.
-    pub(crate) fn swap_locked<P: Pointer>(
+    /// Swaps a pointer within `guard`, in the lock.
+    async fn swap<P: Pointer>(
         &self,
         expected: Option<&Version>,
         new: &P,
+        guard: impl FnOnce(&Self, &dyn Fn() -> Result<(), Error>) -> Result<(), Error> + Send + 'static,
     ) -> Result<(), Error> {
-        if let Some(old) = self.expect::<P>(expected)? {
-            new.check_successor(&old)?;
-        }
-        durable::replace(&self.root.join(P::NAME), &pointer::encode(new)?)
+        let (expected, new) = (expected.cloned(), new.clone());
+        self.blocking(move |store| {
+            let _lock = store.lock()?;
+            guard(&store, &|| swap::swap(&store, expected.as_ref(), &new))
+        })
+        .await
     }
 
-    /// Returns the pointer's value if it is at `expected`; the caller holds the lock.
-    pub(crate) fn expect<P: Pointer>(
+    /// Runs to its end on a blocking thread even if the caller goes away, so that nothing stops in the middle.
+    pub(crate) async fn blocking<T: Send + 'static>(
         &self,
-        expected: Option<&Version>,
-    ) -> Result<Option<P>, Error> {
-        let found = self.read_pointer_now::<P>()?;
-        let version = found.as_ref().map(|found| &found.version);
-        if version != expected {
-            return Err(Error::Conflict {
-                name: P::NAME,
-                found: Version::describe(version),
-                expected: Version::describe(expected),
-            });
-        }
-        Ok(found.map(|found| found.value))
-    }
-
-    /// Reads a pointer on this thread.
-    pub(crate) fn read_pointer_now<P: Pointer>(&self) -> Result<Option<Versioned<P>>, Error> {
-        let path = self.root.join(P::NAME);
-        match fs::read(&path) {
-            Ok(bytes) => pointer::decode(&bytes).map(Some),
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(source).at(path),
-        }
-    }
-
-    /// Lists the directories of a prefix by name.
-    async fn directories(&self, prefix: &str) -> Result<Vec<String>, Error> {
-        let listed = self
-            .objects
-            .list_with_delimiter(Some(&Key::from(prefix)))
-            .await
-            .map_err(object_error(prefix))?;
-        let mut names: Vec<String> = listed
-            .common_prefixes
-            .iter()
-            .filter_map(|prefix| prefix.filename().map(str::to_owned))
-            .collect();
-        names.sort_unstable();
-        Ok(names)
+        work: impl FnOnce(Self) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let store = self.clone();
+        task::spawn_blocking(move || work(store)).await?
     }
 }
 
-/// The folder where single files are written before they get their names.
-pub(crate) const INCOMING: &str = "incoming";
-/// The most bytes that CURRENT and MEMBERS may have.
-const POINTER_LIMIT: u64 = 1 << 20;
-
-fn object_error(name: &str) -> impl FnOnce(object_store::Error) -> Error {
-    let name = name.to_owned();
-    move |source| Error::Object { name, source }
+/// The cache of the store at `location`.
+fn cache_dir(location: &str, settings: &[(String, String)]) -> PathBuf {
+    let named = settings.iter().find(|(key, _)| key == CACHE);
+    let caches = named.map_or(CACHE_DEFAULT, |(_, dir)| dir.as_str());
+    let hash = blake3::hash(location.as_bytes()).to_hex();
+    Path::new(caches).join(&hash[..16])
 }

@@ -20,7 +20,7 @@ pub(crate) async fn open(store: &Store, space: &str) -> Result<Arc<Artifact>, Er
         "" => only(store.artifacts().await?)?,
         space => space.to_owned(),
     };
-    let dir = store.artifact_dir(&space)?;
+    let dir = store.fetch_artifact(&space).await?;
     let artifact = task::spawn_blocking(move || Artifact::open(&dir)).await??;
     Ok(Arc::new(artifact))
 }

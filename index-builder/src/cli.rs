@@ -137,9 +137,9 @@ async fn perform(command: Command, settings: Config, json: bool) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// Opens a store that is there; only a run makes one.
+/// Opens a store that is there; only a run makes one, but in a bucket, where nothing is to be made.
 fn open(settings: &Config) -> Result<Store, Error> {
-    match Path::new(&settings.store).is_dir() {
+    match Store::is_in_bucket(&settings.store) || Path::new(&settings.store).is_dir() {
         true => Ok(Store::open(&settings.store)?),
         false => Err(Error::NoStore(settings.store.clone().into())),
     }

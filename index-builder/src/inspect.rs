@@ -124,7 +124,7 @@ pub async fn check(store: &Store, id: Option<String>) -> Result<Checked, Error> 
         },
     };
     let generation = open::open(store, &id).await?;
-    let artifact = store.artifact_dir(&generation.manifest.space)?;
+    let has_artifact = store.has_artifact(&generation.manifest.space).await?;
     task::spawn_blocking(move || {
         let files = generation.manifest.files.keys();
         let broken = files.filter_map(|file| generation.file(file).err());
@@ -132,7 +132,7 @@ pub async fn check(store: &Store, id: Option<String>) -> Result<Checked, Error> 
         if problems.is_empty() {
             problems = contents(&generation);
         }
-        if !artifact.is_dir() {
+        if !has_artifact {
             let space = &generation.manifest.space;
             problems.push(format!("artifact {space} is not in the store"));
         }

@@ -1,15 +1,12 @@
 //! Holds the item models of the artifacts asked for last, each loaded once.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use encoder::{
     artifact::Artifact,
     session::{ItemEncoder, UserEncoder},
 };
-use generation::store::Store;
+use generation::{error::Error as StoreError, store::Store};
 use service::blocking::Blocking;
 use tokio::sync::OnceCell;
 use tracing::info;
@@ -61,25 +58,35 @@ impl Models {
     /// [`Error::ArtifactUnknown`] if the store has no such artifact, [`Error::Artifact`] if it
     /// cannot be served.
     pub(crate) async fn get(&self, space: &str) -> Result<Arc<Model>, Error> {
-        let dir = self.locate(space)?;
+        if let Some(model) = self.held(space) {
+            return Ok(model);
+        }
+        self.check_known(space).await?;
         let slot = self.touch(space);
-        let loaded = slot.model.get_or_try_init(|| self.load(dir)).await;
+        let loaded = slot.model.get_or_try_init(|| self.load(space)).await;
         if loaded.is_err() {
             self.forget(&slot);
         }
         loaded.cloned()
     }
 
-    /// Finds the artifact's directory, so that a name nobody published never takes a slot.
-    fn locate(&self, space: &str) -> Result<PathBuf, Error> {
-        let unknown = || Error::ArtifactUnknown {
-            space: space.to_owned(),
-        };
-        let dir = self.store.artifact_dir(space).map_err(|_| unknown())?;
-        if dir.is_dir() {
-            Ok(dir)
-        } else {
-            Err(unknown())
+    /// The space's model if it is loaded, which is then the one used last.
+    fn held(&self, space: &str) -> Option<Arc<Model>> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = slots.iter().position(|slot| slot.space == space)?;
+        let model = slots[at].model.get().cloned()?;
+        slots[at..].rotate_left(1);
+        Some(model)
+    }
+
+    /// Asks the store for the artifact, so that a name nobody published never takes a slot.
+    async fn check_known(&self, space: &str) -> Result<(), Error> {
+        match self.store.has_artifact(space).await {
+            Ok(true) => Ok(()),
+            Ok(false) | Err(StoreError::Name { .. }) => Err(Error::ArtifactUnknown {
+                space: space.to_owned(),
+            }),
+            Err(cause) => Err(cause.into()),
         }
     }
 
@@ -106,7 +113,8 @@ impl Models {
     }
 
     /// Opens the artifact, makes its sessions, and checks its golden vectors.
-    async fn load(&self, dir: PathBuf) -> Result<Arc<Model>, Error> {
+    async fn load(&self, space: &str) -> Result<Arc<Model>, Error> {
+        let dir = self.store.fetch_artifact(space).await?;
         let sessions = self.sessions;
         let model = self
             .blocking

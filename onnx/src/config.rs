@@ -150,7 +150,7 @@ pub struct Train {
 pub struct Export {
     /// The run's directory.
     pub run: PathBuf,
-    /// The store.
+    /// The store: a directory, or s3://bucket/prefix.
     #[arg(long)]
     pub store: PathBuf,
     /// A prepared dataset to evaluate the artifact on; the report stays with it.
@@ -207,7 +207,7 @@ pub struct Evaluate {
     /// The artifact's directory.
     #[arg(required_unless_present = "store", conflicts_with = "store")]
     pub dir: Option<PathBuf>,
-    /// The store that has the artifact.
+    /// The store that has the artifact: a directory, or s3://bucket/prefix.
     #[arg(long, requires = "artifact")]
     pub store: Option<PathBuf>,
     /// The artifact's space.
@@ -235,7 +235,7 @@ pub struct Evaluate {
 pub struct Adopt {
     /// The stranger's directory; it stays as it is.
     pub dir: PathBuf,
-    /// The store.
+    /// The store: a directory, or s3://bucket/prefix.
     #[arg(long)]
     pub store: PathBuf,
     /// What made the models, for the artifact's listing.

@@ -19,6 +19,7 @@ use onnx::{
     train,
 };
 use service::telemetry::{self, Format, TelemetryConfig};
+use tokio::runtime::Runtime;
 
 use crate::output::line;
 
@@ -36,7 +37,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Data(data) => prepare(data)?,
         Command::Train(arguments) => learn(&arguments)?,
         Command::Export(arguments) => runtime.block_on(publish(&arguments))?,
-        Command::Evaluate(arguments) => measure(&arguments)?,
+        Command::Evaluate(arguments) => measure(&arguments, &runtime)?,
         Command::Bench(Bench::Models(arguments)) => {
             models::run(&arguments, Effort::default(), &mut |text| line(text))?;
         }
@@ -155,10 +156,12 @@ async fn publish(arguments: &Export) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measure(arguments: &Evaluate) -> anyhow::Result<()> {
+fn measure(arguments: &Evaluate, runtime: &Runtime) -> anyhow::Result<()> {
     let dir = match (&arguments.dir, &arguments.store, &arguments.artifact) {
         (Some(dir), ..) => dir.clone(),
-        (None, Some(store), Some(space)) => open_store(store)?.artifact_dir(space)?,
+        (None, Some(store), Some(space)) => {
+            runtime.block_on(open_store(store)?.fetch_artifact(space))?
+        }
         _ => anyhow::bail!("name the artifact's directory, or the store and the artifact"),
     };
     let dataset = Dataset::read(&arguments.data)?;

@@ -152,7 +152,7 @@ impl Models {
 
     /// Loads an artifact beside those that serve.
     async fn load_artifact(&self, space: &str) -> Result<Loaded, Error> {
-        let dir = self.store.artifact_dir(space)?;
+        let dir = self.store.fetch_artifact(space).await?;
         let sessions = self.sessions;
         // A thread of its own: loading must not wait for inferences, nor they for it.
         Blocking::new(1)

@@ -6,14 +6,25 @@ use generation::{error::Error, open};
 use proptest::prelude::*;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
-use crate::fixture::House;
+use crate::fixture::{House, Place, in_both};
+
+in_both! {
+    a_truncated_file_is_refused_with_both_sizes,
+    a_flipped_bit_is_refused_with_both_hashes,
+    a_file_of_another_generation_is_refused,
+    a_manifest_of_another_generation_is_refused_with_both_ids,
+    a_changed_manifest_is_refused,
+    an_unknown_format_is_refused_with_both_versions,
+    a_huge_manifest_is_refused_unread,
+    names_that_leave_the_store_are_refused_before_any_file_is_touched,
+}
 
 /// Opens `file` of a generation after it was changed from what it was; returns the error.
-async fn refusal(file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> String {
-    let house = House::new();
+async fn refusal(place: Place, file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> String {
+    let house = place.house().await;
     let id = house.publish(1.0).await.id;
-    let bytes = change(fs::read(house.path(&id, file)).unwrap());
-    house.tamper(&id, file, &bytes);
+    let bytes = change(house.bytes(&id, file).await);
+    house.tamper(&id, file, &bytes).await;
     let cause = open(&house, &id, file).await.unwrap_err().to_string();
     assert!(
         cause.contains(&format!("generations/{id}/{file}")),
@@ -23,25 +34,26 @@ async fn refusal(file: &str, change: impl FnOnce(Vec<u8>) -> Vec<u8>) -> String 
 }
 
 async fn open(house: &House, id: &str, file: &str) -> Result<(), Error> {
-    let generation = open::open(&house.store, id).await?;
+    let generation = open::open(&house.elsewhere(), id).await?;
     if file != "manifest.json" {
         generation.file(file)?;
     }
     Ok(())
 }
 
-#[tokio::test]
-async fn a_truncated_file_is_refused_with_both_sizes() {
-    let cause = refusal("shard-0000.rows", |bytes| bytes[..bytes.len() - 1].to_vec()).await;
+async fn a_truncated_file_is_refused_with_both_sizes(place: Place) {
+    let cause = refusal(place, "shard-0000.rows", |bytes| {
+        bytes[..bytes.len() - 1].to_vec()
+    })
+    .await;
     assert!(
         cause.contains("size in bytes is 175, expected 176"),
         "{cause}"
     );
 }
 
-#[tokio::test]
-async fn a_flipped_bit_is_refused_with_both_hashes() {
-    let cause = refusal("shard-0001.graph", |mut bytes| {
+async fn a_flipped_bit_is_refused_with_both_hashes(place: Place) {
+    let cause = refusal(place, "shard-0001.graph", |mut bytes| {
         bytes[3] ^= 0x10;
         bytes
     })
@@ -51,12 +63,11 @@ async fn a_flipped_bit_is_refused_with_both_hashes() {
     assert!(cause.ends_with(&format!("expected {whole}")), "{cause}");
 }
 
-#[tokio::test]
-async fn a_file_of_another_generation_is_refused() {
-    let house = House::new();
+async fn a_file_of_another_generation_is_refused(place: Place) {
+    let house = place.house().await;
     let (old, new) = (house.publish(1.0).await.id, house.publish(2.0).await.id);
-    let foreign = fs::read(house.path(&old, "shard-0000.rows")).unwrap();
-    house.tamper(&new, "shard-0000.rows", &foreign);
+    let foreign = house.bytes(&old, "shard-0000.rows").await;
+    house.tamper(&new, "shard-0000.rows", &foreign).await;
     let cause = open(&house, &new, "shard-0000.rows")
         .await
         .unwrap_err()
@@ -65,12 +76,11 @@ async fn a_file_of_another_generation_is_refused() {
     assert!(open(&house, &old, "shard-0000.rows").await.is_ok());
 }
 
-#[tokio::test]
-async fn a_manifest_of_another_generation_is_refused_with_both_ids() {
-    let house = House::new();
+async fn a_manifest_of_another_generation_is_refused_with_both_ids(place: Place) {
+    let house = place.house().await;
     let (old, new) = (house.publish(1.0).await.id, house.publish(2.0).await.id);
-    let foreign = fs::read(house.path(&old, "manifest.json")).unwrap();
-    house.tamper(&new, "manifest.json", &foreign);
+    let foreign = house.bytes(&old, "manifest.json").await;
+    house.tamper(&new, "manifest.json", &foreign).await;
     let cause = open(&house, &new, "manifest.json")
         .await
         .unwrap_err()
@@ -81,21 +91,22 @@ async fn a_manifest_of_another_generation_is_refused_with_both_ids() {
     );
 }
 
-#[tokio::test]
-async fn a_changed_manifest_is_refused() {
-    let cause = refusal("manifest.json", |bytes| {
+async fn a_changed_manifest_is_refused(place: Place) {
+    let cause = refusal(place, "manifest.json", |bytes| {
         let text = String::from_utf8(bytes).unwrap();
         text.replace("\"dim\": 4", "\"dim\": 5").into_bytes()
     })
     .await;
     assert!(cause.contains("hash is"), "{cause}");
-    let cause = refusal("manifest.json", |bytes| bytes[..bytes.len() / 2].to_vec()).await;
+    let cause = refusal(place, "manifest.json", |bytes| {
+        bytes[..bytes.len() / 2].to_vec()
+    })
+    .await;
     assert!(cause.contains("EOF"), "{cause}");
 }
 
-#[tokio::test]
-async fn an_unknown_format_is_refused_with_both_versions() {
-    let cause = refusal("manifest.json", |bytes| {
+async fn an_unknown_format_is_refused_with_both_versions(place: Place) {
+    let cause = refusal(place, "manifest.json", |bytes| {
         let text = String::from_utf8(bytes).unwrap();
         text.replace("\"format\": 1", "\"format\": 2").into_bytes()
     })
@@ -103,18 +114,16 @@ async fn an_unknown_format_is_refused_with_both_versions() {
     assert!(cause.ends_with("format is 2, expected 1"), "{cause}");
 }
 
-#[tokio::test]
-async fn a_huge_manifest_is_refused_unread() {
-    let cause = refusal("manifest.json", |_| vec![b' '; (16 << 20) + 1]).await;
+async fn a_huge_manifest_is_refused_unread(place: Place) {
+    let cause = refusal(place, "manifest.json", |_| vec![b' '; (16 << 20) + 1]).await;
     assert!(
         cause.ends_with("size in bytes is 16777217, expected at most 16777216"),
         "{cause}"
     );
 }
 
-#[tokio::test]
-async fn names_that_leave_the_store_are_refused_before_any_file_is_touched() {
-    let house = House::new();
+async fn names_that_leave_the_store_are_refused_before_any_file_is_touched(place: Place) {
+    let house = place.house().await;
     let generation = house.publish(1.0).await;
     let opened = open::open(&house.store, &generation.id).await.unwrap();
     for name in [
@@ -160,7 +169,7 @@ async fn no_damage_goes_unnoticed() {
     let damages: usize =
         env::var("TWOTOWER_TEST_DAMAGES").map_or(DAMAGES, |damages| damages.parse().unwrap());
     let mut random = StdRng::seed_from_u64(1);
-    let house = House::new();
+    let house = Place::Directory.house().await;
     let id = house.publish(1.0).await.id;
     let files = [
         "manifest.json",
@@ -171,19 +180,19 @@ async fn no_damage_goes_unnoticed() {
     ];
     let (mut tried, mut silent) = (0, 0);
     for file in files {
-        let whole = fs::read(house.path(&id, file)).unwrap();
+        let whole = house.bytes(&id, file).await;
         let mut left = damages;
         while left > 0 {
             let damaged = damage(&whole, &mut random);
             if damaged == whole {
                 continue;
             }
-            house.tamper(&id, file, &damaged);
+            house.tamper(&id, file, &damaged).await;
             tried += 1;
             silent += usize::from(open(&house, &id, file).await.is_ok());
             left -= 1;
         }
-        house.tamper(&id, file, &whole);
+        house.tamper(&id, file, &whole).await;
         open(&house, &id, file).await.unwrap();
     }
     assert_eq!((tried, silent), (files.len() * damages, 0));
@@ -197,10 +206,10 @@ proptest! {
 
     #[test]
     fn no_change_of_a_byte_goes_unnoticed(at in any::<prop::sample::Index>(), bit in 0..8, which in 0..4_usize) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let file = ["manifest.json", "shard-0000.rows", "shard-0001.items", "popularity.json"][which];
-            refusal(file, |mut bytes| {
+            refusal(Place::Directory, file, |mut bytes| {
                 let at = at.index(bytes.len());
                 bytes[at] ^= 1_u8 << bit;
                 bytes

@@ -1,11 +1,6 @@
 //! The catalog's log: numbers without gaps, whole files, and nothing removed that somebody needs.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::collections::BTreeMap;
 
 use generation::{
     collect::collect,
@@ -18,7 +13,15 @@ use proptest::{
 };
 use tokio::task::JoinSet;
 
-use crate::fixture::{House, SPACE, draft};
+use crate::fixture::{House, Place, SPACE, draft, in_both};
+
+in_both! {
+    writers_at_once_get_numbers_without_gaps,
+    of_two_that_embed_the_same_items_the_first_counts,
+    a_file_under_another_name_is_refused,
+    a_delta_stays_while_a_generation_may_need_it,
+    a_writer_far_behind_is_refused_and_leaves_nothing,
+}
 
 /// Puts item `id` in, saying `text`.
 fn put(id: u64, text: &str) -> Changes {
@@ -34,9 +37,8 @@ fn vectors(id: u64, row: &[f32]) -> Vectors {
     }
 }
 
-fn path(house: &House, number: u64, suffix: &str) -> PathBuf {
-    let name = format!("deltas/{number:020}{suffix}");
-    house.store.root().join(name)
+fn name(number: u64, suffix: &str) -> String {
+    format!("deltas/{number:020}{suffix}")
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -57,7 +59,8 @@ proptest! {
         }),
     ) {
         runtime().block_on(async {
-            let store = &House::new().store;
+            let house = Place::Directory.empty();
+            let store = &house.store;
             let changes = Changes { items };
             let (dim, rows) = rows;
             let vectors = Vectors { dim, rows };
@@ -74,19 +77,19 @@ proptest! {
     #[test]
     fn a_damaged_file_is_refused(at in any::<prop::sample::Index>(), bit in 0_u8..8, cut in any::<bool>()) {
         runtime().block_on(async {
-            let house = House::new();
+            let house = Place::Directory.empty();
             let store = &house.store;
             deltas::append(store, &put(7, "an item"), 0).await.unwrap();
             deltas::put_vectors(store, 1, SPACE, &vectors(7, &[1.0, 2.0])).await.unwrap();
             for suffix in ["", &format!(".{SPACE}")] {
-                let path = path(&house, 1, suffix);
-                let mut bytes = fs::read(&path).unwrap();
+                let name = name(1, suffix);
+                let mut bytes = store.read(&name, 1 << 20).await.unwrap().unwrap();
                 let at = at.index(bytes.len());
                 match cut {
                     true => bytes.truncate(at),
                     false => bytes[at] ^= 1 << bit,
                 }
-                fs::write(&path, bytes).unwrap();
+                house.put(&name, &bytes).await;
             }
             let read = deltas::read(store, 1).await.map(drop);
             let vectors = deltas::read_vectors(store, 1, SPACE).await.map(drop);
@@ -99,9 +102,8 @@ proptest! {
     }
 }
 
-#[tokio::test]
-async fn writers_at_once_get_numbers_without_gaps() {
-    let house = House::new();
+async fn writers_at_once_get_numbers_without_gaps(place: Place) {
+    let house = place.house().await;
     let mut writers = JoinSet::new();
     for writer in 0..8 {
         let store = house.store.clone();
@@ -121,9 +123,8 @@ async fn writers_at_once_get_numbers_without_gaps() {
     assert_eq!(deltas::numbers(&house.store).await.unwrap(), numbers);
 }
 
-#[tokio::test]
-async fn of_two_that_embed_the_same_items_the_first_counts() {
-    let house = House::new();
+async fn of_two_that_embed_the_same_items_the_first_counts(place: Place) {
+    let house = place.house().await;
     let store = &house.store;
     let first = vectors(7, &[1.0, 2.0]);
     deltas::put_vectors(store, 3, SPACE, &first).await.unwrap();
@@ -133,32 +134,23 @@ async fn of_two_that_embed_the_same_items_the_first_counts() {
     assert_eq!(read, Some(first));
 }
 
-#[tokio::test]
-async fn a_file_under_another_name_is_refused() {
-    let house = House::new();
+async fn a_file_under_another_name_is_refused(place: Place) {
+    let house = place.house().await;
     let store = &house.store;
     deltas::append(store, &put(7, "an item"), 0).await.unwrap();
-    fs::copy(path(&house, 1, ""), path(&house, 2, "")).unwrap();
+    let copy = async |from: String, to: String| {
+        let bytes = store.read(&from, 1 << 20).await.unwrap().unwrap();
+        house.put(&to, &bytes).await;
+    };
+    copy(name(1, ""), name(2, "")).await;
     let cause = deltas::read(store, 2).await.unwrap_err().to_string();
     assert!(cause.ends_with("number is [1], expected 2"), "{cause}");
     let vectors = vectors(7, &[1.0]);
     deltas::put_vectors(store, 1, "a", &vectors).await.unwrap();
-    fs::copy(path(&house, 1, ".a"), path(&house, 1, ".b")).unwrap();
+    copy(name(1, ".a"), name(1, ".b")).await;
     let cause = deltas::read_vectors(store, 1, "b").await.unwrap_err();
     let cause = cause.to_string();
     assert!(cause.ends_with("space is a, expected b"), "{cause}");
-}
-
-/// Makes every file of the log as old as a delta must be to be removed.
-fn age(house: &House) {
-    let old = SystemTime::now() - Duration::from_secs(2 * 3600);
-    for entry in fs::read_dir(house.store.root().join("deltas")).unwrap() {
-        let file = File::options()
-            .write(true)
-            .open(entry.unwrap().path())
-            .unwrap();
-        file.set_modified(old).unwrap();
-    }
 }
 
 /// Publishes a generation that holds the deltas up to a number.
@@ -170,9 +162,8 @@ async fn publish(house: &House, updates_from: u64) {
     house.stage(1.0).commit(draft).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_delta_stays_while_a_generation_may_need_it() {
-    let house = House::new();
+async fn a_delta_stays_while_a_generation_may_need_it(place: Place) {
+    let house = place.house().await;
     let store = &house.store;
     for number in 1..=6 {
         let changes = put(number, "x");
@@ -185,11 +176,14 @@ async fn a_delta_stays_while_a_generation_may_need_it() {
     publish(&house, 5).await;
     collect(store, 2).await.unwrap();
     assert_eq!(deltas::numbers(store).await.unwrap(), [1, 2, 3, 4, 5, 6]);
-    age(&house);
+    house.age("deltas");
     collect(store, 2).await.unwrap();
     assert_eq!(deltas::numbers(store).await.unwrap(), [4, 5, 6]);
-    assert!(!path(&house, 3, &format!(".{SPACE}")).exists());
-    assert!(path(&house, 4, &format!(".{SPACE}")).exists());
+    let files = store.list("deltas").await.unwrap();
+    let expected =
+        (4..=6).flat_map(|number| [name(number, ""), name(number, &format!(".{SPACE}"))]);
+    let expected = expected.map(|name| name["deltas/".len()..].to_owned());
+    assert_eq!(files, expected.collect::<Vec<_>>());
 
     publish(&house, 6).await;
     publish(&house, 6).await;
@@ -200,16 +194,15 @@ async fn a_delta_stays_while_a_generation_may_need_it() {
     assert_eq!(next, 7);
 }
 
-#[tokio::test]
-async fn a_writer_far_behind_is_refused_and_leaves_nothing() {
-    let house = House::new();
+async fn a_writer_far_behind_is_refused_and_leaves_nothing(place: Place) {
+    let house = place.house().await;
     let store = &house.store;
     for number in 1..=6 {
         let changes = put(number, "x");
         deltas::append(store, &changes, number - 1).await.unwrap();
     }
     publish(&house, 5).await;
-    age(&house);
+    house.age("deltas");
     collect(store, 2).await.unwrap();
     let cause = deltas::append(store, &put(1, "y"), 2).await.unwrap_err();
     assert_eq!(cause.to_string(), "delta 2 is not in the store");

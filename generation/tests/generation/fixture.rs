@@ -1,29 +1,103 @@
-//! A store with an artifact, and small generations to put in it.
+//! A store with an artifact, in a directory or in a bucket, and small generations to put in it.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, SystemTime},
+};
 
 use generation::{
     manifest::{Engine, Manifest, Metric, ShardEntry},
     publish::{Draft, Staging},
     rows::Rows,
-    store::Store,
+    store::{CACHE, Store},
 };
 use tempfile::TempDir;
 
+use crate::server;
+
 pub(crate) const SPACE: &str = "0123456789abcdef0123456789abcdef";
 
-/// A store in a directory that goes away with it.
+/// Makes of each function that takes a [`Place`] a test in a directory and one in a bucket.
+macro_rules! in_both {
+    ($($test:ident),+ $(,)?) => {
+        mod in_a_directory {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::fixture::Place::Directory).await;
+            })+
+        }
+
+        mod in_a_bucket {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test(crate::fixture::Place::Bucket).await;
+            })+
+        }
+    };
+}
+pub(crate) use in_both;
+
+/// Where a store is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Directory,
+    Bucket,
+}
+
+impl Place {
+    /// A new store with an artifact.
+    pub(crate) async fn house(self) -> House {
+        let house = self.empty();
+        let artifact = tempfile::tempdir().unwrap();
+        fs::write(artifact.path().join("artifact.json"), "{}").unwrap();
+        let put = house.store.put_artifact(artifact.path(), SPACE).await;
+        put.unwrap();
+        house
+    }
+
+    /// A new store.
+    pub(crate) fn empty(self) -> House {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_str().unwrap();
+        let (location, mut settings) = match self {
+            Self::Directory => (path.to_owned(), Vec::new()),
+            Self::Bucket => {
+                let count = COUNT.fetch_add(1, Ordering::Relaxed);
+                let location = format!("s3://{}/a/store-{count}", server::BUCKET);
+                (location, server::settings())
+            }
+        };
+        settings.push((CACHE.to_owned(), path.to_owned()));
+        House {
+            store: Store::open_with(&location, settings.clone()).unwrap(),
+            place: self,
+            location,
+            settings,
+            dir,
+        }
+    }
+}
+
+/// A store that goes away with its directory, or stays in the server's memory.
 pub(crate) struct House {
     pub(crate) store: Store,
-    _dir: TempDir,
+    pub(crate) location: String,
+    pub(crate) settings: Vec<(String, String)>,
+    place: Place,
+    dir: TempDir,
 }
 
 impl House {
-    pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::open(dir.path().to_str().unwrap()).unwrap();
-        fs::create_dir_all(store.artifact_dir(SPACE).unwrap()).unwrap();
-        Self { store, _dir: dir }
+    /// The same store on another machine: with nothing in its cache, if it has one.
+    pub(crate) fn elsewhere(&self) -> Store {
+        let cache = tempfile::tempdir_in(self.dir.path()).unwrap().keep();
+        let mut settings = self.settings.clone();
+        settings.retain(|(key, _)| key != CACHE);
+        settings.push((CACHE.to_owned(), cache.to_str().unwrap().to_owned()));
+        Store::open_with(&self.location, settings).unwrap()
     }
 
     pub(crate) fn stage(&self, seed: f32) -> Staging {
@@ -40,15 +114,68 @@ impl House {
         (current.serving, current.previous)
     }
 
+    /// Where a file of a generation is in a directory, or would be in the cache.
     pub(crate) fn path(&self, id: &str, file: &str) -> PathBuf {
         self.store.root().join("generations").join(id).join(file)
     }
 
+    /// What is published under a name.
+    pub(crate) async fn bytes(&self, id: &str, file: &str) -> Vec<u8> {
+        let name = format!("generations/{id}/{file}");
+        self.store.read(&name, 1 << 30).await.unwrap().unwrap()
+    }
+
     /// Puts other bytes where a published file is, as a faulty disk or hand would.
-    pub(crate) fn tamper(&self, id: &str, file: &str, bytes: &[u8]) {
-        let path = self.path(id, file);
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, bytes).unwrap();
+    pub(crate) async fn tamper(&self, id: &str, file: &str, bytes: &[u8]) {
+        self.put(&format!("generations/{id}/{file}"), bytes).await;
+    }
+
+    /// Writes a file or an object, whatever is there.
+    pub(crate) async fn put(&self, name: &str, bytes: &[u8]) {
+        match self.place {
+            Place::Directory => {
+                let path = self.store.root().join(name);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                let _ = fs::remove_file(&path);
+                fs::write(&path, bytes).unwrap();
+            }
+            Place::Bucket => server::put(&self.object(name), bytes).await,
+        }
+    }
+
+    /// Lets the store lose its artifact.
+    pub(crate) async fn remove_artifact(&self) {
+        let name = format!("artifacts/{SPACE}");
+        match self.place {
+            Place::Directory => fs::remove_dir_all(self.store.root().join(name)).unwrap(),
+            Place::Bucket => {
+                let listing = format!("{name}/artifact.json");
+                self.store.remove(&listing).await.unwrap();
+            }
+        }
+    }
+
+    /// Makes what lies below a prefix two days older.
+    pub(crate) fn age(&self, prefix: &str) {
+        if self.place == Place::Bucket {
+            return server::age(&self.object(prefix));
+        }
+        let old = SystemTime::now() - Duration::from_secs(2 * 24 * 3600);
+        for entry in fs::read_dir(self.store.root().join(prefix)).unwrap() {
+            let path = entry.unwrap().path();
+            let file = File::options().write(true).open(path).unwrap();
+            file.set_modified(old).unwrap();
+        }
+    }
+
+    /// The names of all objects below a prefix of a bucket.
+    pub(crate) async fn objects(&self, prefix: &str) -> Vec<String> {
+        server::list(&self.object(prefix)).await
+    }
+
+    fn object(&self, name: &str) -> String {
+        let prefix = format!("s3://{}/", server::BUCKET);
+        format!("{}/{name}", self.location.strip_prefix(&prefix).unwrap())
     }
 
     /// What is in the staging directory, but for locks.

@@ -1,15 +1,18 @@
-//! Generations and pointers over a real directory.
+//! Generations and pointers over a real directory, and over the objects of a real server.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod artifacts;
+mod bucket;
 mod collecting;
 mod damage;
 mod deltas;
 mod fixture;
 mod killing;
 mod manifests;
+mod objects;
 mod opening;
 mod pointers;
 mod publishing;
 mod rollback;
 mod rows;
+mod server;

@@ -1,17 +1,16 @@
 //! The manifest's JSON: complete, stable, and believed only within its limits.
 
-use std::fs;
-
 use generation::manifest::Manifest;
 use proptest::prelude::*;
 
-use crate::fixture::House;
+use crate::fixture::{Place, in_both};
 
-#[tokio::test]
-async fn a_manifest_reads_as_documented() {
-    let house = House::new();
+in_both! { a_manifest_reads_as_documented }
+
+async fn a_manifest_reads_as_documented(place: Place) {
+    let house = place.house().await;
     let id = house.publish(1.0).await.id;
-    let text = fs::read(house.path(&id, "manifest.json")).unwrap();
+    let text = house.bytes(&id, "manifest.json").await;
     let json: serde_json::Value = serde_json::from_slice(&text).unwrap();
     assert_eq!(json["format"], 1);
     assert_eq!(json["id"], id.as_str());

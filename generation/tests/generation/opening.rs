@@ -24,6 +24,14 @@ fn a_path_of_one_component_is_made_in_the_working_directory() {
 }
 
 #[test]
+fn a_location_without_a_bucket_is_refused_by_name() {
+    for location in ["s3://", "s3:///prefix", "s3://../x"] {
+        let cause = Store::open_with(location, []).unwrap_err().to_string();
+        assert!(cause.starts_with("bucket \""), "{location}: {cause}");
+    }
+}
+
+#[test]
 fn every_missing_level_is_made() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a/b/store");

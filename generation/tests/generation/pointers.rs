@@ -1,13 +1,19 @@
 //! CURRENT and MEMBERS: one winner, and only content that makes sense.
 
-use std::fs;
-
 use generation::{
     error::Error,
     store::{Current, Members},
 };
 
-use crate::fixture::House;
+use crate::fixture::{Place, in_both};
+
+in_both! {
+    a_new_store_has_neither,
+    of_many_writers_at_once_one_wins,
+    a_stale_version_is_refused_with_both_versions,
+    members_must_be_distinct_names_of_a_growing_epoch,
+    a_damaged_pointer_is_an_error_and_never_a_new_store,
+}
 
 fn current(serving: &str) -> Current {
     Current {
@@ -23,17 +29,15 @@ fn members(epoch: u64, names: &[&str]) -> Members {
     }
 }
 
-#[tokio::test]
-async fn a_new_store_has_neither() {
-    let house = House::new();
+async fn a_new_store_has_neither(place: Place) {
+    let house = place.house().await;
     assert!(house.store.current().await.unwrap().is_none());
     assert!(house.store.members().await.unwrap().is_none());
     assert!(house.store.generations().await.unwrap().is_empty());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn of_many_writers_at_once_one_wins() {
-    let house = House::new();
+async fn of_many_writers_at_once_one_wins(place: Place) {
+    let house = place.house().await;
     let mut expected = None;
     for round in 0..5 {
         let writers: Vec<_> = (0..8)
@@ -62,9 +66,8 @@ async fn of_many_writers_at_once_one_wins() {
     }
 }
 
-#[tokio::test]
-async fn a_stale_version_is_refused_with_both_versions() {
-    let house = House::new();
+async fn a_stale_version_is_refused_with_both_versions(place: Place) {
+    let house = place.house().await;
     let cause = house.store.members().await.unwrap();
     assert!(cause.is_none());
     house
@@ -85,9 +88,8 @@ async fn a_stale_version_is_refused_with_both_versions() {
     assert!(cause.ends_with("expected none"), "{cause}");
 }
 
-#[tokio::test]
-async fn members_must_be_distinct_names_of_a_growing_epoch() {
-    let house = House::new();
+async fn members_must_be_distinct_names_of_a_growing_epoch(place: Place) {
+    let house = place.house().await;
     for (bad, words) in [
         (members(1, &[]), "at least one"),
         (members(1, &["a", "a"]), "distinct"),
@@ -116,9 +118,8 @@ async fn members_must_be_distinct_names_of_a_growing_epoch() {
     swap(members(5, &["a", "b"])).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_damaged_pointer_is_an_error_and_never_a_new_store() {
-    let house = House::new();
+async fn a_damaged_pointer_is_an_error_and_never_a_new_store(place: Place) {
+    let house = place.house().await;
     for (text, words) in [
         ("{\"serving\":", "EOF"),
         ("{\"serving\":\"../x\",\"previous\":null}", "not a name"),
@@ -128,7 +129,7 @@ async fn a_damaged_pointer_is_an_error_and_never_a_new_store() {
         ),
         ("", "EOF"),
     ] {
-        fs::write(house.store.root().join("CURRENT"), text).unwrap();
+        house.put("CURRENT", text.as_bytes()).await;
         let read = house.store.current().await.unwrap_err().to_string();
         assert!(read.contains(words), "{read}");
         let swapped = house

@@ -1,14 +1,17 @@
 //! Going back: to what is whole, or not at all.
 
-use std::fs;
-
 use generation::{error::Error, rollback::roll_back};
 
-use crate::fixture::{House, SPACE};
+use crate::fixture::{Place, SPACE, in_both};
 
-#[tokio::test]
-async fn going_back_twice_is_where_one_was() {
-    let house = House::new();
+in_both! {
+    going_back_twice_is_where_one_was,
+    any_generation_of_the_store_can_be_named,
+    nobody_goes_back_to_what_is_not_there_or_broken,
+}
+
+async fn going_back_twice_is_where_one_was(place: Place) {
+    let house = place.house().await;
     let old = house.publish(1.0).await.id;
     let new = house.publish(2.0).await.id;
     let current = roll_back(&house.store, None).await.unwrap();
@@ -21,9 +24,8 @@ async fn going_back_twice_is_where_one_was() {
     assert_eq!(house.serving().await, (new, Some(old)));
 }
 
-#[tokio::test]
-async fn any_generation_of_the_store_can_be_named() {
-    let house = House::new();
+async fn any_generation_of_the_store_can_be_named(place: Place) {
+    let house = place.house().await;
     let oldest = house.publish(1.0).await.id;
     house.publish(2.0).await;
     let newest = house.publish(3.0).await.id;
@@ -31,9 +33,8 @@ async fn any_generation_of_the_store_can_be_named() {
     assert_eq!(house.serving().await, (oldest, Some(newest)));
 }
 
-#[tokio::test]
-async fn nobody_goes_back_to_what_is_not_there_or_broken() {
-    let house = House::new();
+async fn nobody_goes_back_to_what_is_not_there_or_broken(place: Place) {
+    let house = place.house().await;
     let cause = roll_back(&house.store, None).await.unwrap_err();
     assert_eq!(
         cause.to_string(),
@@ -52,14 +53,14 @@ async fn nobody_goes_back_to_what_is_not_there_or_broken() {
     assert!(cause.to_string().contains("serve already"), "{cause}");
     let cause = roll_back(&house.store, Some("20200101T000000Z-00000000")).await;
     assert!(matches!(cause, Err(Error::Missing { .. })), "{cause:?}");
-    house.tamper(&old, "shard-0001.graph", b"graph 9");
+    house.tamper(&old, "shard-0001.graph", b"graph 9").await;
     let cause = roll_back(&house.store, None).await.unwrap_err();
     assert!(
         cause.to_string().contains("shard-0001.graph: blake3"),
         "{cause}"
     );
-    house.tamper(&old, "shard-0001.graph", b"graph 1");
-    fs::remove_dir_all(house.store.artifact_dir(SPACE).unwrap()).unwrap();
+    house.tamper(&old, "shard-0001.graph", b"graph 1").await;
+    house.remove_artifact().await;
     let cause = roll_back(&house.store, None).await.unwrap_err();
     assert_eq!(
         cause.to_string(),
