@@ -22,47 +22,75 @@ const PIECES: u64 = 9_000;
 /// Pieces on their way at once.
 const AT_ONCE: usize = 4;
 
+/// A file that is read and hashed piece by piece.
+struct Pieces<'a> {
+    file: File,
+    path: &'a Path,
+    bytes: u64,
+    hasher: blake3::Hasher,
+}
+
+impl Pieces<'_> {
+    /// The next piece; empty at the end.
+    fn next(&mut self) -> Result<Vec<u8>, Error> {
+        let mut piece = Vec::new();
+        let mut rest = (&self.file).take(self.bytes);
+        rest.read_to_end(&mut piece).at(self.path)?;
+        self.hasher.update(&piece);
+        Ok(piece)
+    }
+}
+
 impl Bucket {
     /// Uploads the file at `path`; an object that is there already is replaced as a whole.
     ///
     /// # Errors
-    /// [`Error::Mismatch`] if it is not what `entry` says, in which case a large one was not put.
+    /// [`Error::Mismatch`] if it is not what `entry` says, in which case it was not put.
     pub(crate) fn upload(&self, path: &Path, name: &str, entry: &FileEntry) -> Result<(), Error> {
-        let file = File::open(path).at(path)?;
-        let piece = PIECE.max(entry.bytes.div_ceil(PIECES));
-        let mut hasher = blake3::Hasher::new();
-        let mut next = || -> Result<Vec<u8>, Error> {
-            let mut bytes = Vec::new();
-            (&file).take(piece).read_to_end(&mut bytes).at(path)?;
-            hasher.update(&bytes);
-            Ok(bytes)
+        let mut pieces = Pieces {
+            file: File::open(path).at(path)?,
+            path,
+            bytes: PIECE.max(entry.bytes.div_ceil(PIECES)),
+            hasher: blake3::Hasher::new(),
         };
-        let first = next()?;
-        if entry.bytes <= piece {
-            check(name, &hasher, entry)?;
-            return self.ask(name, |objects, key, name| async move {
-                let put = objects.put(&key, first.into()).await;
-                put.map(drop).map_err(at(&name))
-            });
+        if entry.bytes > pieces.bytes {
+            return self.upload_large(name, entry, pieces);
         }
+        let bytes = pieces.next()?;
+        check(name, &pieces.hasher, entry)?;
+        self.ask(name, |objects, key, name| async move {
+            let put = objects.put(&key, bytes.into()).await;
+            put.map(drop).map_err(at(&name))
+        })
+    }
+
+    fn upload_large(
+        &self,
+        name: &str,
+        entry: &FileEntry,
+        mut pieces: Pieces<'_>,
+    ) -> Result<(), Error> {
+        let size = pieces.bytes as usize;
         let mut upload = self.ask(name, |objects, key, name| async move {
             let upload = objects.put_multipart(&key).await.map_err(at(&name))?;
-            Ok(WriteMultipart::new_with_chunk_size(upload, piece as usize))
+            Ok(WriteMultipart::new_with_chunk_size(upload, size))
         })?;
-        let mut bytes = first;
-        while !bytes.is_empty() {
-            upload = self.add(name, upload, bytes)?;
-            bytes = match next() {
-                Ok(bytes) => bytes,
-                Err(cause) => return self.give_up(name, upload, cause),
-            };
-        }
-        match check(name, &hasher, entry) {
-            Ok(()) => self.ask(name, |_, _, name| async move {
-                upload.finish().await.map(drop).map_err(at(&name))
-            }),
-            Err(cause) => self.give_up(name, upload, cause),
-        }
+        let checked = loop {
+            match pieces.next() {
+                Ok(bytes) if bytes.is_empty() => break check(name, &pieces.hasher, entry),
+                Ok(bytes) => upload = self.add(name, upload, bytes)?,
+                Err(cause) => break Err(cause),
+            }
+        };
+        self.ask(name, |_, _, name| async move {
+            match checked {
+                Ok(()) => upload.finish().await.map(drop).map_err(at(&name)),
+                Err(cause) => {
+                    let _ = upload.abort().await;
+                    Err(cause)
+                }
+            }
+        })
     }
 
     fn add(
@@ -83,13 +111,6 @@ impl Bucket {
                     Err(at(&name)(cause))
                 }
             }
-        })
-    }
-
-    fn give_up(&self, name: &str, upload: WriteMultipart, cause: Error) -> Result<(), Error> {
-        self.ask(name, |_, _, _| async move {
-            let _ = upload.abort().await;
-            Err(cause)
         })
     }
 
