@@ -1,188 +1,176 @@
-//! Writes the files of every shard: rows, graph, items.
+//! Builds one shard out of what the parts spooled for it: rows, graph, items, the most popular.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, path::Path, sync::Arc};
 
-use encoder::{
-    artifact::Artifact,
-    features::CatalogItem,
-    signature::{self, Signature},
-};
-use generation::{manifest::ShardEntry, partition, rows};
+use encoder::signature::{self, Signature};
+use generation::{manifest::ShardEntry, open::Generation, rows};
 use index::{
     hnsw::{HnswConfig, Metric},
     rows::RowsView,
 };
+use serde::{Deserialize, Serialize};
 use tokio::task;
 
 use crate::{
-    config::Config,
-    embed::Embedded,
-    error::Error,
-    kept::{Graph, Kept},
-    popularity, progress,
+    embed::Part,
+    error::{Error, JobError},
+    gather::{self, Gathered, ShardRows},
+    job::{Done, Job},
+    kept::{self, Graph},
+    plan::{self, Settings},
+    progress,
+    spool::Kind,
+    work::Made,
 };
 
-/// Divides the items among the shards and writes each shard's files, and the popularity list, into
-/// `dir`. Graphs that need few changes are made out of those that are `kept`.
+/// What a shard came to.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) struct Shard {
+    /// Its number, its items, and the names of its files.
+    pub(crate) entry: ShardEntry,
+    /// Whether its graph was made out of a kept one.
+    pub(crate) graph_kept: bool,
+    /// Items left out because there is no ready vector of them.
+    pub(crate) without_vector: u64,
+    /// Ready vectors left out because the catalog has no such item.
+    pub(crate) without_item: u64,
+}
+
+/// What parts were made of the catalog, all of them.
 ///
 /// # Errors
-/// [`Error::Empty`] or [`Error::EmptyShard`] if there is nothing to put into one, else what the
-/// files' writers say.
-pub(crate) async fn shards(
-    config: &Arc<Config>,
-    artifact: &Artifact,
-    embedded: Arc<Embedded>,
-    kept: Option<Arc<Kept>>,
-    dir: &Path,
-) -> Result<Vec<ShardEntry>, Error> {
-    if embedded.items.is_empty() {
-        return Err(Error::Empty {
-            left_out: embedded.left_out,
-        });
+/// [`JobError::Early`] with the first that is not done.
+pub(crate) fn parts(job: &Job, step: &'static str) -> Result<Vec<Made<Part>>, Error> {
+    let of = job.plan.settings.parts;
+    let mut parts = Vec::new();
+    for part in 1..=of {
+        let done = job.work.done::<Part>(&plan::part_step(part))?;
+        parts.push(done.ok_or_else(|| JobError::Early {
+            step,
+            missing: format!("part {part} of {of}"),
+            command: format!("`embed --part {part}/{of}`"),
+        })?);
     }
-    let builder = Builder {
-        dir: dir.to_owned(),
-        hnsw: hnsw(config, artifact.signature()),
-        embedded,
-        kept,
-    };
-    let shards = config.shards;
-    task::spawn_blocking(move || builder.write(shards)).await?
+    Ok(parts)
+}
+
+/// Builds shard `shard`, from 0, unless that is done; its graph out of the one that served, if few of its rows differ.
+///
+/// All of the shard is in memory meanwhile: its spools, its vectors in order, and the graph.
+///
+/// # Errors
+/// A part that is not done, [`Error::BadRows`], [`Error::Items`], [`Error::Empty`] or [`Error::EmptyShard`] if what the parts came to
+/// is no catalog to index, [`Error::Duplicate`], or what the files' writers say.
+pub(crate) async fn shard(job: &Arc<Job>, shard: u32) -> Result<Done<Shard>, Error> {
+    let (step, name) = (job.plan.shard(shard)?, name(job, shard));
+    if let Some(done) = job.work.done::<Shard>(&step)? {
+        return Ok(Done::before(name, done.made));
+    }
+    let parts = parts(job, "build")?;
+    job.check_total(&gather::total(&parts)).await?;
+    let before = kept::generation(job).await;
+    let made = make(job, parts, shard, before).await?;
+    Ok(Done::now(name, made.made))
+}
+
+/// Builds a shard once more, and its graph of nothing but its rows.
+///
+/// # Errors
+/// As [`shard`].
+pub(crate) async fn anew(job: &Arc<Job>, shard: u32) -> Result<Made<Shard>, Error> {
+    make(job, parts(job, "build")?, shard, None).await
 }
 
 /// How graphs are built and walked.
-pub(crate) fn hnsw(config: &Config, signature: &Signature) -> HnswConfig {
+pub(crate) fn hnsw(settings: &Settings, signature: &Signature) -> HnswConfig {
     HnswConfig {
         metric: match signature.metric {
             signature::Metric::Dot => Metric::Dot,
             signature::Metric::Cosine => Metric::Cosine,
         },
-        connectivity: config.hnsw.connectivity,
-        expansion_add: config.hnsw.expansion_add,
+        connectivity: settings.connectivity,
+        expansion_add: settings.expansion_add,
         ..HnswConfig::default()
     }
 }
 
-/// All that the files are made of.
-struct Builder {
-    dir: PathBuf,
-    hnsw: HnswConfig,
-    embedded: Arc<Embedded>,
-    kept: Option<Arc<Kept>>,
+async fn make(
+    job: &Arc<Job>,
+    parts: Vec<Made<Part>>,
+    shard: u32,
+    before: Option<Generation>,
+) -> Result<Made<Shard>, Error> {
+    let job = Arc::clone(job);
+    task::spawn_blocking(move || {
+        let making = job.work.begin(&plan::shard_step(shard))?;
+        let made = write(&job, &parts, shard, before.as_ref(), making.dir())?;
+        making.finish(made)
+    })
+    .await?
 }
 
-impl Builder {
-    fn write(&self, shards: u32) -> Result<Vec<ShardEntry>, Error> {
-        let bar = progress::bar("index", self.embedded.items.len() as u64);
-        let parts = divide(&self.embedded.items, shards)?;
-        let entries = (0..shards)
-            .zip(&parts)
-            .map(|(shard, part)| self.write_shard(shard, part, &|rows| bar.inc(rows as u64)))
-            .collect::<Result<_, _>>()?;
-        popularity::write(&self.dir, &self.embedded.items)?;
-        bar.finish_and_clear();
-        Ok(entries)
-    }
-
-    /// Writes one shard of the items at the places `part`, whose ids ascend.
-    fn write_shard(
-        &self,
-        shard: u32,
-        part: &[usize],
-        progress: &(dyn Fn(usize) + Sync),
-    ) -> Result<ShardEntry, Error> {
-        let Embedded {
-            dim,
-            items,
-            vectors,
-            ..
-        } = &*self.embedded;
-        let entry = ShardEntry::named(shard, part.len() as u64);
-        let ids: Vec<u64> = part.iter().map(|&at| items[at].id).collect();
-        let vectors: Vec<f32> = part
-            .iter()
-            .flat_map(|&at| &vectors[at * dim..(at + 1) * dim])
-            .copied()
-            .collect();
-        let stored = part
-            .iter()
-            .map(|&at| stored(&items[at]))
-            .collect::<Result<Vec<_>, _>>()?;
-        rows::Rows::write(&self.dir.join(&entry.rows), *dim, &ids, &vectors)?;
-        let kept = self.kept.as_ref();
-        let before = kept.and_then(|kept| kept.graph(shard, &ids, &vectors));
-        index::build::build(
-            RowsView::new(&ids, &vectors, *dim),
-            &stored,
-            &self.hnsw,
-            before.as_ref().map(Graph::before),
-            &self.dir.join(&entry.graph),
-            &self.dir.join(&entry.items_file),
-            progress,
-        )?;
-        Ok(entry)
-    }
-}
-
-/// Returns the places of each shard's items, by ascending id.
-fn divide(items: &[CatalogItem], shards: u32) -> Result<Vec<Vec<usize>>, Error> {
-    let mut places: Vec<usize> = (0..items.len()).collect();
-    places.sort_unstable_by_key(|&at| items[at].id);
-    let mut parts = vec![Vec::new(); shards as usize];
-    for at in places {
-        parts[partition::shard_of(items[at].id, shards) as usize].push(at);
-    }
-    match (0..shards).zip(&parts).find(|(_, part)| part.is_empty()) {
-        None => Ok(parts),
-        Some((shard, _)) => Err(Error::EmptyShard {
+fn write(
+    job: &Job,
+    parts: &[Made<Part>],
+    shard: u32,
+    before: Option<&Generation>,
+    dir: &Path,
+) -> Result<Shard, Error> {
+    let items = Gathered::read(job, parts, Kind::Items, shard)?;
+    let vectors = match &job.plan.vectors {
+        None => None,
+        Some(input) => Some((
+            input.path.as_path(),
+            Gathered::read(job, parts, Kind::Vectors, shard)?,
+        )),
+    };
+    let ready = vectors.as_ref().map(|(path, vectors)| (*path, vectors));
+    let made = ShardRows::join(&job.plan.catalog.path, &items, ready)?;
+    drop(vectors);
+    if made.ids.is_empty() {
+        return Err(Error::EmptyShard {
             shard,
-            shards,
-            items: items.len(),
-        }),
+            shards: job.plan.settings.shards,
+            items: gather::total(parts).items,
+        });
     }
-}
-
-/// What a shard keeps of an item.
-fn stored(item: &CatalogItem) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(item).map_err(|source| Error::Json {
-        id: item.id,
-        source,
+    let entry = ShardEntry::named(shard, made.ids.len() as u64);
+    let dim = job.artifact.signature().dim;
+    rows::Rows::write(&dir.join(&entry.rows), dim, &made.ids, &made.vectors)?;
+    let settings = &job.plan.settings;
+    let kept =
+        before.and_then(|before| Graph::open(before, settings, shard, &made.ids, &made.vectors));
+    let bar = progress::bar("index", made.ids.len() as u64);
+    index::build::build(
+        RowsView::new(&made.ids, &made.vectors, dim),
+        &made.items,
+        &hnsw(settings, job.artifact.signature()),
+        kept.as_ref().map(Graph::before),
+        &dir.join(&entry.graph),
+        &dir.join(&entry.items_file),
+        &|rows| bar.inc(rows as u64),
+    )?;
+    bar.finish_and_clear();
+    made.popular.write(dir)?;
+    Ok(Shard {
+        entry,
+        graph_kept: kept.is_some(),
+        without_vector: made.without_vector,
+        without_item: made.without_item,
     })
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+fn name(job: &Job, shard: u32) -> String {
+    format!("shard {shard} of {}", job.plan.settings.shards)
+}
 
-    use super::*;
-
-    fn items(ids: impl IntoIterator<Item = u64>) -> Vec<CatalogItem> {
-        let item = |id| CatalogItem {
-            id,
-            ..CatalogItem::default()
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let items = self.entry.items;
+        let graph = match self.graph_kept {
+            true => "its graph made out of the one before",
+            false => "its graph built",
         };
-        ids.into_iter().map(item).collect()
-    }
-
-    #[test]
-    fn every_item_is_in_its_shard_and_ids_ascend() {
-        let items = items((0..200).rev());
-        let parts = divide(&items, 3).unwrap();
-        assert_eq!(parts.iter().map(Vec::len).sum::<usize>(), 200);
-        for (shard, part) in parts.iter().enumerate() {
-            let ids: Vec<u64> = part.iter().map(|&at| items[at].id).collect();
-            assert!(ids.is_sorted());
-            let home = |id: &u64| partition::shard_of(*id, 3) as usize == shard;
-            assert!(ids.iter().all(home), "{shard} {ids:?}");
-        }
-    }
-
-    #[test]
-    fn a_shard_that_would_be_empty_is_refused() {
-        let cause = divide(&items([1]), 2).unwrap_err().to_string();
-        assert!(cause.contains("none of the 1 items"), "{cause}");
+        write!(f, "{items} items, {graph}")
     }
 }

@@ -16,9 +16,11 @@ use service::{
 use tokio::runtime::Runtime;
 
 use crate::{
+    build,
     config::{Config, DEFAULTS},
+    embed,
     error::Error,
-    inspect,
+    inspect, job, plan, publish, verify,
 };
 
 /// The exit code of a generation that is broken.
@@ -34,12 +36,35 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Embed the catalog, build, verify and publish one generation.
+    /// Embed the catalog, build, verify and publish one generation: all steps, or those that an unfinished job of the same plan
+    /// has left.
     Run(Options),
+    /// Step 1: note what the job is made of: catalog, artifact, settings, and what serves.
+    Plan(Options),
+    /// Step 2, once for each part: embed one part of the catalog.
+    Embed {
+        /// The part, from 1, and how many there are (setting `parts`), such as 1/4.
+        #[arg(long, value_name = "I/N", value_parser = part)]
+        part: (u32, u32),
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Step 3, once for each shard: build its files of what the parts made.
+    Build {
+        /// The shard, from 0.
+        #[arg(long)]
+        shard: u32,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Step 4: measure what was built.
+    Verify(Options),
+    /// Step 5: let it serve.
+    Publish(Options),
     /// List the generations of the store, newest first.
     List(Options),
     /// Hash every file of a generation and open what it holds; exit with 2 if it is broken.
-    Verify {
+    Check {
         /// The generation; without it, the one that serves.
         generation: Option<String>,
         #[command(flatten)]
@@ -112,11 +137,39 @@ async fn perform(command: Command, settings: Config, json: bool) -> anyhow::Resu
             let summary = crate::run(settings).await?;
             answer(&summary, json, &summary)?;
         }
+        Command::Plan(_) => {
+            let done = job::plan(settings).await?;
+            answer(&done, json, &done)?;
+        }
+        Command::Embed {
+            part: (part, of), ..
+        } => {
+            let name = plan::part_step(part);
+            let done = job::step(settings, &name, async |job| {
+                embed::part(job, part, of).await
+            });
+            let done = done.await?;
+            answer(&done, json, &done)?;
+        }
+        Command::Build { shard, .. } => {
+            let name = plan::shard_step(shard);
+            let done = job::step(settings, &name, async |job| build::shard(job, shard).await);
+            let done = done.await?;
+            answer(&done, json, &done)?;
+        }
+        Command::Verify(_) => {
+            let done = job::step(settings, "verify", verify::job).await?;
+            answer(&done, json, &done)?;
+        }
+        Command::Publish(_) => {
+            let done = job::step(settings, "publish", publish::job).await?;
+            answer(&done, json, &done)?;
+        }
         Command::List(_) => {
             let listing = inspect::list(&open(&settings)?).await?;
             answer(&listing, json, &listing)?;
         }
-        Command::Verify { generation, .. } => {
+        Command::Check { generation, .. } => {
             let checked = inspect::check(&open(&settings)?, generation).await?;
             answer(&checked, json, &checked)?;
             if !checked.problems.is_empty() {
@@ -149,12 +202,24 @@ impl Command {
     fn options(&self) -> &Options {
         match self {
             Self::Run(options)
+            | Self::Plan(options)
+            | Self::Embed { options, .. }
+            | Self::Build { options, .. }
+            | Self::Verify(options)
+            | Self::Publish(options)
             | Self::List(options)
-            | Self::Verify { options, .. }
+            | Self::Check { options, .. }
             | Self::Rollback { options, .. }
             | Self::Gc { options, .. } => options,
         }
     }
+}
+
+/// Reads a part such as `1/4`.
+fn part(text: &str) -> Result<(u32, u32), String> {
+    let read = |(part, of): (&str, &str)| Some((part.parse().ok()?, of.parse().ok()?));
+    let part = text.split_once('/').and_then(read);
+    part.ok_or_else(|| "expected a part and how many there are, such as 1/4".to_owned())
 }
 
 fn answer(answer: &impl Serialize, json: bool, text: impl Display) -> anyhow::Result<()> {

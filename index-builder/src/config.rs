@@ -5,15 +5,13 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 use service::{config, telemetry::TelemetryConfig};
 
+pub use crate::catalog::format::Format;
 use crate::error::Error;
+
+mod rules;
 
 /// The complete, commented defaults.
 pub const DEFAULTS: &str = include_str!("../config.toml");
-
-/// The most items that one message may carry.
-const CHUNK_LIMIT: usize = 1_024;
-/// The generations that CURRENT names: the one that serves and the previous one.
-const NAMED: usize = 2;
 
 /// The settings of one run.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -21,20 +19,30 @@ const NAMED: usize = 2;
 pub struct Config {
     /// The store to take the artifact from and publish into.
     pub store: String,
-    /// The catalog, `items.jsonl`.
+    /// The catalog.
     pub catalog: PathBuf,
+    /// Its format.
+    pub catalog_format: Format,
+    /// Vectors made elsewhere; empty lets the item towers make them.
+    pub vectors: PathBuf,
     /// The artifact's embedding space; empty takes the only one of the store.
     pub artifact: String,
     /// The addresses of the item towers that embed.
     pub item_towers: Vec<String>,
+    /// The directory of the job.
+    pub work: PathBuf,
     /// How many shards to make.
     pub shards: u32,
+    /// In how many parts the catalog is embedded.
+    pub parts: u32,
     /// Whether vectors of items that did not change, and graphs that need few changes, are kept.
     pub reuse: bool,
     /// How many generations stay in the store, those that CURRENT names among them.
     pub keep_generations: usize,
     /// What the catalog may be like.
     pub catalog_checks: CatalogChecks,
+    /// What the columns of a table hold.
+    pub catalog_columns: ColumnsConfig,
     /// How items are embedded.
     pub embed: EmbedConfig,
     /// How graphs are built.
@@ -53,6 +61,18 @@ pub struct CatalogChecks {
     pub bad_lines: f64,
 }
 
+/// What the columns of a table hold, beyond what the artifact says of them; the others hold text.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnsConfig {
+    /// Columns of numbers.
+    pub numbers: Vec<String>,
+    /// Columns of lists.
+    pub lists: Vec<String>,
+    /// What stands between two values of a list.
+    pub separator: String,
+}
+
 /// How items are embedded.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -67,7 +87,7 @@ pub struct EmbedConfig {
 }
 
 /// How graphs are built.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct HnswConfig {
     /// Neighbours a node.
@@ -81,7 +101,7 @@ pub struct HnswConfig {
 }
 
 /// What is measured before anything is published.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyConfig {
     /// The least recall@100 of each shard's graph against its exact scan.
@@ -105,70 +125,9 @@ impl Config {
         Ok(config::parse(DEFAULTS).map_err(Box::new)?)
     }
 
-    /// Checks every setting that has bounds.
-    ///
-    /// # Errors
-    /// [`Error::Config`] names the first setting out of its bounds.
-    pub fn validate(&self) -> Result<(), Error> {
-        let share = |value: f64| (0.0..=1.0).contains(&value);
-        let rules = [
-            ("store", !self.store.is_empty(), "must not be empty"),
-            (
-                "item_towers",
-                !self.item_towers.is_empty(),
-                "must name one at least",
-            ),
-            ("shards", self.shards > 0, "must be at least 1"),
-            (
-                "keep_generations",
-                self.keep_generations >= NAMED,
-                "must be at least 2",
-            ),
-            (
-                "catalog_checks.bad_lines",
-                share(self.catalog_checks.bad_lines),
-                "must be between 0 and 1",
-            ),
-            (
-                "embed.chunk",
-                (1..=CHUNK_LIMIT).contains(&self.embed.chunk),
-                "must be between 1 and 1024",
-            ),
-            (
-                "hnsw.connectivity",
-                self.hnsw.connectivity >= 2,
-                "must be at least 2",
-            ),
-            (
-                "hnsw.recall",
-                share(self.hnsw.recall),
-                "must be between 0 and 1",
-            ),
-            (
-                "verify.ann_recall_floor",
-                share(self.verify.ann_recall_floor),
-                "must be between 0 and 1",
-            ),
-            (
-                "verify.sample",
-                self.verify.sample > 0,
-                "must be at least 1",
-            ),
-            (
-                "verify.items_floor",
-                share(self.verify.items_floor),
-                "must be between 0 and 1",
-            ),
-            (
-                "verify.hr_floor",
-                share(self.verify.hr_floor),
-                "must be between 0 and 1",
-            ),
-        ];
-        match rules.into_iter().find(|(_, holds, _)| !holds) {
-            None => Ok(()),
-            Some((setting, _, rule)) => Err(Error::Config { setting, rule }),
-        }
+    /// Whether the vectors were made elsewhere.
+    pub(crate) fn has_vectors(&self) -> bool {
+        !self.vectors.as_os_str().is_empty()
     }
 }
 
@@ -191,7 +150,7 @@ mod tests {
             config.validate().unwrap_err().to_string()
         };
         assert_eq!(
-            refused(|config| config.embed.chunk = CHUNK_LIMIT + 1),
+            refused(|config| config.embed.chunk = 1_025),
             "embed.chunk must be between 1 and 1024"
         );
         assert_eq!(

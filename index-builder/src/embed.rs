@@ -1,270 +1,237 @@
-//! Streams the catalog through an item tower and keeps what comes back.
+//! Spools one part of the catalog: every item with the vector that an item tower makes of it, or that was made elsewhere.
 
-use std::sync::Arc;
+use std::{fmt, path::Path, sync::Arc};
 
-use encoder::{artifact::Artifact, features::CatalogItem};
-use futures::{
-    Stream, StreamExt as _,
-    future::join_all,
-    stream::{self, SelectAll},
-};
-use tokio::sync::{Mutex, mpsc};
-use tracing::warn;
+use futures::StreamExt as _;
+use serde::{Deserialize, Serialize};
+use tokio::task;
 
 use crate::{
-    catalog::Counts,
-    config::Config,
+    embed::{keep::Batch, read_ahead::ReadAhead, ready::Ready},
     error::Error,
-    item_tower::{self, Answer, ItemTower},
-    kept::Kept,
+    items::{Entry, Items, NO_ROW, Slice},
+    job::{Done, Job},
+    kept::Vectors,
     progress,
-    read_ahead::ReadAhead,
+    spool::{Kind, Record, Spools},
+    updates::Updates,
 };
 
-/// Chunks read ahead of the stream, and chunks sent whose answers are awaited.
+mod keep;
+mod read_ahead;
+pub(crate) mod ready;
+mod towers;
+
+/// Chunks read ahead of the towers, and chunks sent whose answers are awaited.
 const AHEAD: usize = 4;
 
-/// The catalog's items with their vectors: those that were embedded, then those that were kept.
-#[derive(Debug, Default)]
-pub(crate) struct Embedded {
-    /// The length of a vector.
-    pub(crate) dim: usize,
-    /// The items.
-    pub(crate) items: Vec<CatalogItem>,
-    /// `[items, dim]`.
-    pub(crate) vectors: Vec<f32>,
-    /// Items whose vectors were kept.
-    pub(crate) kept: u64,
-    /// Items left out: the artifact does not know them, and no other feature makes a vector of them.
+/// What a part of the catalog came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub(crate) struct Part {
+    /// Rows of the catalog.
+    pub(crate) rows: u64,
+    /// Rows that hold no item; left out.
+    pub(crate) bad: u64,
+    /// Items that the artifact makes no vector of; left out.
     pub(crate) left_out: u64,
-    /// Items that the artifact does not know, indexed by their other features.
+    /// Items spooled.
+    pub(crate) items: u64,
+    /// Those of them whose vectors were kept from the generation before.
+    pub(crate) kept: u64,
+    /// Those of them that the artifact does not know; indexed by their other features.
     pub(crate) unknown: u64,
-    /// What the lines of the catalog were.
-    pub(crate) counts: Counts,
+    /// Ready vectors spooled.
+    pub(crate) vectors: u64,
 }
 
-/// Embeds every item of the catalog that `artifact` knows, and the others if `embed.unknown_items` says so; an item that did
-/// not change has the vector that is `kept` of it.
+/// Spools part `part` of `of`, from 1, unless that is done.
 ///
-/// Reading, embedding and keeping run at once; each waits for the next when that falls behind.
+/// Reading, embedding and spooling run at once; each waits for the next when that falls behind.
 ///
 /// # Errors
-/// The first of: a catalog that cannot be read or names an item twice, a refusal by the item
-/// tower, an answer of another space, length or count, a vector that is not finite or is zero.
-pub(crate) async fn catalog(
-    config: &Config,
-    artifact: &Arc<Artifact>,
-    kept: Option<Arc<Kept>>,
-) -> Result<Embedded, Error> {
-    let bar = progress::bar("embed", 0);
-    let towers = connect(&config.item_towers).await?;
-    let space = artifact.space().to_owned();
-    let mut embedded = Embedded {
-        dim: artifact.signature().dim,
-        ..Embedded::default()
+/// The first of: an input that changed since it was planned or cannot be read, a refusal by the item tower, an answer of another
+/// space, length or count, a vector that is not finite or is zero.
+pub(crate) async fn part(job: &Arc<Job>, part: u32, of: u32) -> Result<Done<Part>, Error> {
+    let step = job.plan.part(part, of)?;
+    let name = format!("part {part} of {of}");
+    let begin = {
+        let (job, step) = (Arc::clone(job), step.clone());
+        move || {
+            job.plan.check_inputs()?;
+            match job.work.done::<Part>(&step)? {
+                Some(done) => Ok(Err(done)),
+                None => Ok::<_, Error>(Ok(job.work.begin(&step)?)),
+            }
+        }
     };
-    let known = |item: &CatalogItem| artifact.knows_item(item.id);
+    let making = match task::spawn_blocking(begin).await?? {
+        Ok(making) => making,
+        Err(done) => return Ok(Done::before(name, done.made)),
+    };
+    let updates = Updates::read(&job.store, job.plan.updates, &job.plan.space).await?;
+    let updates = Arc::new(updates);
+    let slice = Slice::new(part, of);
+    let made = match &job.plan.vectors {
+        None => embedded(job, slice, updates, making.dir()).await?,
+        Some(vectors) => {
+            let (job, path) = (Arc::clone(job), vectors.path.clone());
+            let dir = making.dir().to_owned();
+            task::spawn_blocking(move || taken(&job, slice, &updates, &path, &dir)).await??
+        }
+    };
+    let made = task::spawn_blocking(move || making.finish(made)).await??;
+    Ok(Done::now(name, made.made))
+}
 
-    let reading = ReadAhead::begin(config, Arc::clone(artifact), kept, AHEAD)?;
-    // Whichever tower is free takes the next chunk.
-    let chunks = Arc::new(Mutex::new(reading.chunks));
-    let mut answers = SelectAll::new();
-    for tower in towers {
-        let (sent, awaited) = mpsc::channel(AHEAD);
-        let requests = send(Arc::clone(&chunks), sent);
-        let answered = tower.embed(space.clone(), config.embed.deadline, requests);
-        answers.push(Box::pin(with_chunk(answered.await?, awaited)));
-    }
-    drop(chunks);
+/// Has every item embedded that the artifact knows, and the others if `embed.unknown_items` says so; an item that did not change
+/// has the vector that it had.
+async fn embedded(
+    job: &Arc<Job>,
+    slice: Slice,
+    updates: Arc<Updates>,
+    dir: &Path,
+) -> Result<Part, Error> {
+    let Job {
+        config, artifact, ..
+    } = &**job;
+    let (space, dim) = (artifact.space(), artifact.signature().dim);
+    let known = |entry: &Entry| artifact.knows_item(entry.item.id);
+    let items = Items::open(&job.plan, artifact, slice, updates)?;
+    let before = Vectors::open(job).await?.map(Arc::new);
+    let bar = progress::bar("embed", 0);
+    let spools = Spools::create(dir, Kind::Items, job.plan.settings.shards)?;
+    let (keep, kept) = keep::begin(spools, dim, bar.clone());
+    let chunk = config.embed.chunk;
+    let reading = ReadAhead::begin(items, before, chunk, bar.clone(), keep.clone());
+    let (towers, deadline) = (&config.item_towers, config.embed.deadline);
+    let mut answers = towers::embed(towers, space, deadline, reading.chunks).await?;
+
+    let (mut answered, mut part) = (0, Part::default());
     while let Some(answer) = answers.next().await {
         let (chunk, answer) = answer?;
-        check(&chunk, &answer, &space, embedded.dim, known)?;
-        bar.inc(chunk.len() as u64);
-        embedded.keep(chunk, &answer.values, known);
+        towers::check(&chunk, &answer, space, dim, known)?;
+        answered += chunk.len() as u64;
+        let mut batch = Batch::default();
+        for (entry, vector) in chunk.into_iter().zip(answer.values.chunks_exact(dim)) {
+            match (known(&entry), towers::is_zero(vector)) {
+                (false, true) => part.left_out += 1,
+                (known, _) => {
+                    part.unknown += u64::from(!known);
+                    batch.push(entry, vector);
+                }
+            }
+        }
+        if keep.send(batch).await.is_err() {
+            break;
+        }
     }
-    drop(answers);
-    bar.finish_and_clear();
-
+    drop((answers, keep));
+    part.items = kept.await??;
     let read = reading.done.await??;
-    let answered = embedded.items.len() as u64 + embedded.left_out;
-    if read.items != answered {
+    bar.finish_and_clear();
+    if read.asked != answered {
         return Err(Error::Unanswered {
-            asked: read.items,
+            asked: read.asked,
             answered,
         });
     }
-    embedded.left_out += read.left_out;
-    embedded.kept = read.kept.len() as u64;
-    embedded.unknown += read.kept.iter().filter(|item| !known(item)).count() as u64;
-    embedded.items.extend(read.kept);
-    embedded.vectors.extend(read.kept_vectors);
-    embedded.counts = read.counts;
-    Ok(embedded)
+    part.rows = read.counts.rows;
+    part.bad = read.counts.bad;
+    part.left_out += read.counts.left_out;
+    part.kept = read.kept;
+    part.unknown += read.unknown;
+    Ok(part)
 }
 
-/// Connects to the item towers that can be reached; to one at least.
-async fn connect(addresses: &[String]) -> Result<Vec<ItemTower>, Error> {
-    let (mut towers, mut first) = (Vec::new(), None);
-    for connected in join_all(addresses.iter().map(|address| ItemTower::connect(address))).await {
-        match connected {
-            Ok(tower) => towers.push(tower),
-            Err(cause) => {
-                warn!(%cause, "embedding without it");
-                first.get_or_insert(cause);
-            }
-        }
-    }
-    match first {
-        Some(cause) if towers.is_empty() => Err(cause),
-        _ => Ok(towers),
-    }
-}
-
-impl Embedded {
-    /// Keeps the answer to a chunk, but for unknown items whose vector says nothing.
-    fn keep(
-        &mut self,
-        chunk: Vec<CatalogItem>,
-        values: &[f32],
-        known: impl Fn(&CatalogItem) -> bool,
-    ) {
-        for (item, row) in chunk.into_iter().zip(values.chunks_exact(self.dim)) {
-            let known = known(&item);
-            if !known && is_zero(row) {
-                self.left_out += 1;
-                continue;
-            }
-            self.unknown += u64::from(!known);
-            self.items.push(item);
-            self.vectors.extend(row);
-        }
-    }
-}
-
-fn is_zero(row: &[f32]) -> bool {
-    row.iter().all(|value| *value == 0.0)
-}
-
-/// Turns chunks into requests to one tower; each chunk waits in `sent` for its answer.
-fn send(
-    chunks: Arc<Mutex<mpsc::Receiver<Vec<CatalogItem>>>>,
-    sent: mpsc::Sender<Vec<CatalogItem>>,
-) -> impl Stream<Item = Vec<item_tower::Input>> + Send + 'static {
-    stream::unfold((chunks, sent), |(chunks, sent)| async move {
-        let chunk = chunks.lock().await.recv().await?;
-        let inputs = chunk.iter().map(item_tower::input).collect();
-        sent.send(chunk).await.ok()?;
-        Some((inputs, (chunks, sent)))
-    })
-}
-
-/// Puts the answers of one tower together with the chunks that they answer.
-fn with_chunk(
-    answers: impl Stream<Item = Result<Answer, Error>>,
-    awaited: mpsc::Receiver<Vec<CatalogItem>>,
-) -> impl Stream<Item = Result<(Vec<CatalogItem>, Answer), Error>> {
-    stream::unfold(
-        (Box::pin(answers), awaited),
-        |(mut answers, mut awaited)| async move {
-            let answer = answers.next().await?;
-            let chunk = awaited.recv().await.ok_or(Error::Unasked);
-            let both = answer.and_then(|answer| Ok((chunk?, answer)));
-            Some((both, (answers, awaited)))
-        },
-    )
-}
-
-/// Refuses an answer whose vectors cannot be those of the chunk; only an unknown item's may be zero.
-fn check(
-    chunk: &[CatalogItem],
-    answer: &Answer,
-    space: &str,
-    dim: usize,
-    known: impl Fn(&CatalogItem) -> bool,
-) -> Result<(), Error> {
-    if answer.space != space {
-        return Err(Error::Space {
-            asked: space.to_owned(),
-            found: answer.space.clone(),
-        });
-    }
-    if answer.dim != dim || answer.values.len() != chunk.len() * dim {
-        return Err(Error::AnswerShape {
-            items: chunk.len(),
-            dim,
-            found_dim: answer.dim,
-            found_values: answer.values.len(),
-        });
-    }
-    let bad = |item: &CatalogItem, row: &[f32]| {
-        row.iter().any(|value| !value.is_finite()) || (is_zero(row) && known(item))
+/// Takes the ready vectors of every n-th block of their file, and the items of every n-th block of the catalog: they come together
+/// where their shard is built.
+fn taken(
+    job: &Job,
+    slice: Slice,
+    updates: &Arc<Updates>,
+    vectors: &Path,
+    dir: &Path,
+) -> Result<Part, Error> {
+    let shards = job.plan.settings.shards;
+    let mut part = Part {
+        vectors: take_vectors(job, slice, updates, vectors, dir)?,
+        ..Part::default()
     };
-    match chunk
-        .iter()
-        .zip(answer.values.chunks(dim))
-        .find(|(item, row)| bad(item, row))
-    {
-        Some((item, _)) => Err(Error::Vector { id: item.id }),
-        None => Ok(()),
+    let mut items = Items::open(&job.plan, &job.artifact, slice, Arc::clone(updates))?;
+    let mut spools = Spools::create(dir, Kind::Items, shards)?;
+    let bar = progress::bar("read", 0);
+    while let Some(entry) = items.next()? {
+        keep::push(&mut spools, &entry, &[])?;
+        part.items += 1;
+        bar.set_length(items.estimate());
+        bar.inc(1);
     }
+    bar.finish_and_clear();
+    spools.finish()?;
+    (part.rows, part.bad) = (items.counts().rows, items.counts().bad);
+    Ok(part)
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use super::*;
-
-    fn item(id: u64) -> CatalogItem {
-        serde_json::from_str(&format!("{{\"id\":{id},\"features\":{{}}}}")).unwrap()
-    }
-
-    fn answer(space: &str, dim: usize, values: &[f32]) -> Answer {
-        Answer {
-            space: space.to_owned(),
-            dim,
-            values: values.to_vec(),
+fn take_vectors(
+    job: &Job,
+    slice: Slice,
+    updates: &Updates,
+    path: &Path,
+    dir: &Path,
+) -> Result<u64, Error> {
+    let artifact = &job.artifact;
+    let mut ready = Ready::open(path, artifact)?;
+    let mut spools = Spools::create(dir, Kind::Vectors, job.plan.settings.shards)?;
+    let mut push = |id, row, vector: &[f32]| {
+        let record = Record {
+            id,
+            row,
+            popularity: 0,
+            vector: &[],
+            item: &[],
+        };
+        spools.push(&record, vector)
+    };
+    let bar = progress::bar("vectors", ready.rows());
+    let (mut block, mut taken) = (0, 0);
+    while let Some(read) = ready.next()? {
+        bar.inc(read.ids.len() as u64);
+        block += 1;
+        if !slice.has(block - 1) {
+            continue;
+        }
+        taken += read.ids.len() as u64;
+        let rows = read.vectors.chunks_exact(artifact.signature().dim);
+        for (row, (&id, vector)) in (read.first..).zip(read.ids.iter().zip(rows)) {
+            push(id, row, vector)?;
         }
     }
-
-    fn refusal(answer: &Answer) -> String {
-        check(&[item(1), item(2)], answer, "s", 2, |_| true)
-            .unwrap_err()
-            .to_string()
+    if slice.has(0) {
+        for (id, vector) in &updates.vectors {
+            push(*id, NO_ROW, vector)?;
+        }
+        taken += updates.vectors.len() as u64;
     }
+    bar.finish_and_clear();
+    spools.finish()?;
+    Ok(taken)
+}
 
-    #[test]
-    fn a_vector_for_every_item_is_taken() {
-        let good = answer("s", 2, &[1.0, 0.0, 0.0, -1.0]);
-        assert!(check(&[item(1), item(2)], &good, "s", 2, |_| true).is_ok());
-    }
-
-    #[test]
-    fn an_unknown_item_is_kept_unless_its_vector_is_zero() {
-        let known = |item: &CatalogItem| item.id == 1;
-        let chunk = || (1..=3).map(item).collect::<Vec<_>>();
-        let good = answer("s", 2, &[1.0, 0.0, 0.0, 0.0, 0.0, 2.0]);
-        assert!(check(&chunk(), &good, "s", 2, known).is_ok());
-        let mut embedded = Embedded {
-            dim: 2,
-            ..Embedded::default()
-        };
-        embedded.keep(chunk(), &good.values, known);
-        assert_eq!((embedded.unknown, embedded.left_out), (1, 1));
-        assert_eq!(embedded.vectors, [1.0, 0.0, 0.0, 2.0]);
-        assert_eq!(embedded.items[1].id, 3);
-    }
-
-    #[test]
-    fn an_answer_of_another_space_dimension_or_count_is_refused() {
-        assert!(refusal(&answer("t", 2, &[1.0; 4])).contains("space"));
-        assert!(refusal(&answer("s", 3, &[1.0; 6])).contains("dimension"));
-        assert!(refusal(&answer("s", 2, &[1.0; 2])).contains("2 values"));
-    }
-
-    #[test]
-    fn a_vector_that_cannot_be_compared_is_refused_by_its_item() {
-        assert!(refusal(&answer("s", 2, &[1.0, 0.0, f32::NAN, 0.0])).contains("item 2"));
-        assert!(refusal(&answer("s", 2, &[0.0, 0.0, 1.0, 0.0])).contains("item 1"));
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            rows,
+            bad,
+            left_out,
+            items,
+            kept,
+            unknown,
+            vectors,
+        } = self;
+        write!(
+            f,
+            "{items} items of {rows} rows, {kept} kept, {unknown} unknown to the artifact; left out: {left_out} unknown, {bad} bad \
+             rows; {vectors} ready vectors"
+        )
     }
 }

@@ -2,6 +2,11 @@
 
 use std::{io, path::PathBuf};
 
+pub use crate::error::{job::JobError, vectors::VectorsError};
+
+mod job;
+mod vectors;
+
 /// Why a command failed; the store's CURRENT is as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -22,7 +27,7 @@ pub enum Error {
         /// The spaces of the store's artifacts.
         found: Vec<String>,
     },
-    /// The catalog cannot be read.
+    /// A file of the job or of its input cannot be read.
     #[error("{}: {source}", .path.display())]
     Read {
         /// The file.
@@ -30,34 +35,46 @@ pub enum Error {
         /// Why.
         source: io::Error,
     },
-    /// Two lines of the catalog have one id, given or made of their keys.
-    #[error("{}: lines {first} and {second} both have item id {id}", .path.display())]
+    /// The catalog, or the file of ready vectors, is no table of items.
+    #[error("{}: {reason}", .path.display())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Two rows of the catalog have one id, given or made of their keys.
+    #[error("{}: rows {first} and {second} both have item id {id}", .path.display())]
     Duplicate {
         /// The file.
         path: PathBuf,
         /// The id.
         id: u64,
-        /// The earlier line, from 1.
+        /// The earlier row: its line, or its place in a Parquet file, from 1.
         first: u64,
-        /// The later line, from 1.
+        /// The later row.
         second: u64,
     },
-    /// Too many lines of the catalog hold no item.
-    #[error("{}: {bad} of {lines} lines hold no item, at most a share of {limit} may", .path.display())]
-    BadLines {
+    /// Too many rows of the catalog hold no item.
+    #[error("{}: {bad} of {rows} rows hold no item, at most a share of {limit} may", .path.display())]
+    BadRows {
         /// The file.
         path: PathBuf,
-        /// Lines that hold no item.
+        /// Rows that hold no item.
         bad: u64,
-        /// Lines that hold anything.
-        lines: u64,
+        /// Rows that hold anything.
+        rows: u64,
         /// The share allowed.
         limit: f64,
     },
+    /// Ready vectors cannot be taken.
+    #[error(transparent)]
+    Vectors(#[from] VectorsError),
+    /// A step of the job cannot be done.
+    #[error(transparent)]
+    Job(#[from] JobError),
     /// No item of the catalog can be indexed.
-    #[error(
-        "nothing to index: the artifact makes a vector of none of the catalog's {left_out} items"
-    )]
+    #[error("nothing to index: there is a vector of none of the catalog's {left_out} items")]
     Empty {
         /// Items left out.
         left_out: u64,
@@ -128,7 +145,7 @@ pub enum Error {
         /// Shards asked for.
         shards: u32,
         /// Items to spread.
-        items: usize,
+        items: u64,
     },
     /// The artifact has no report that shows the figure asked for.
     #[error(
@@ -186,7 +203,7 @@ pub enum Error {
     /// A thread of the run did not finish.
     #[error("a thread of the run did not finish: {0}")]
     Task(#[from] tokio::task::JoinError),
-    /// A file of the generation cannot be written.
+    /// A file of the job cannot be written.
     #[error("{}: {source}", .path.display())]
     Write {
         /// The file.

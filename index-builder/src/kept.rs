@@ -1,142 +1,154 @@
-//! What may be kept of the generation that serves: vectors of items that did not change, and graphs that need few changes.
+//! What may be kept of the generation that served when the job was planned: vectors of items that did not change, and graphs that
+//! need few changes.
 
-use std::fs::File;
+use std::{fs::File, sync::Arc};
 
-use encoder::{artifact::Artifact, features::CatalogItem};
+use encoder::features::CatalogItem;
 use generation::{
-    manifest::{Manifest, ShardEntry},
+    manifest::Manifest,
     open::{self, Generation},
+    partition,
     rows::Rows,
-    store::Store,
 };
 use index::{build::Before, items::Items};
 use tokio::task;
 use tracing::{info, warn};
 
-use crate::{config::Config, error::Error};
+use crate::{error::Error, job::Job, plan::Settings};
 
 /// The share of a graph's rows that may differ for it to be changed, not built anew: taking rows out makes it worse.
 const FEW: f64 = 0.1;
 
-/// The generation that serves, if its vectors are of the same artifact.
-pub(crate) struct Kept {
-    shards: Vec<Shard>,
-    /// Whether its graphs were made as this run would make them.
-    graphs: bool,
-}
-
-struct Shard {
-    rows: Rows,
-    items: Items,
-    graph: File,
+/// The vectors of the generation that served, if they are of the same artifact.
+pub(crate) struct Vectors {
+    shards: Vec<(Rows, Items)>,
 }
 
 /// A graph to change, and which of its rows stay.
-pub(crate) struct Graph<'a> {
-    file: &'a File,
+pub(crate) struct Graph {
+    file: File,
     count: usize,
-    before: Vec<Option<usize>>,
+    rows: Vec<Option<usize>>,
 }
 
-impl Kept {
-    /// Opens the generation that serves; `None` if there is none, it is of another artifact, or it is damaged.
+impl Vectors {
+    /// Opens them; `None` if nothing is to be kept, nothing served, it was of another artifact, or it is damaged.
     ///
     /// # Errors
-    /// If CURRENT cannot be read.
-    pub(crate) async fn open(
-        store: &Store,
-        config: &Config,
-        artifact: &Artifact,
-    ) -> Result<Option<Self>, Error> {
-        let Some(current) = store.current().await? else {
+    /// If a thread of the run did not finish.
+    pub(crate) async fn open(job: &Arc<Job>) -> Result<Option<Self>, Error> {
+        let Some(generation) = generation(job).await else {
             return Ok(None);
         };
-        let id = current.value.serving;
-        let opened = match open::open(store, &id).await {
-            Ok(generation) if generation.manifest.space != artifact.space() => return Ok(None),
-            Ok(generation) => {
-                let graphs = is_same(&generation.manifest, config);
-                task::spawn_blocking(move || Self::read(&generation, graphs)).await?
-            }
-            Err(cause) => Err(cause.into()),
-        };
-        Ok(match opened {
-            Ok(kept) => {
+        let id = generation.manifest.id.clone();
+        match task::spawn_blocking(move || Self::read(&generation)).await? {
+            Ok(vectors) => {
                 info!(
                     generation = id,
-                    graphs = kept.graphs,
-                    "what did not change is kept"
+                    "vectors of items that did not change are kept"
                 );
-                Some(kept)
+                Ok(Some(vectors))
             }
             Err(cause) => {
-                warn!(generation = id, %cause, "nothing is kept");
-                None
+                warn!(generation = id, %cause, "no vectors are kept");
+                Ok(None)
             }
-        })
+        }
     }
 
-    fn read(generation: &Generation, graphs: bool) -> Result<Self, Error> {
-        let shard = |entry: &ShardEntry| {
-            Ok::<_, Error>(Shard {
-                rows: Rows::map(&generation.file(&entry.rows)?)?,
-                items: Items::map(&generation.file(&entry.items_file)?)?,
-                graph: generation.file(&entry.graph)?,
-            })
-        };
-        let shards = generation.manifest.shards.iter().map(shard);
-        Ok(Self {
-            shards: shards.collect::<Result<_, _>>()?,
-            graphs,
-        })
+    fn read(generation: &Generation) -> Result<Self, Error> {
+        let mut shards = Vec::new();
+        for entry in &generation.manifest.shards {
+            let rows = Rows::map(&generation.file(&entry.rows)?)?;
+            let items = Items::map(&generation.file(&entry.items_file)?)?;
+            shards.push((rows, items));
+        }
+        Ok(Self { shards })
     }
 
     /// The vector of an item whose key and features are what they were.
-    pub(crate) fn vector(&self, item: &CatalogItem) -> Option<&[f32]> {
-        self.shards.iter().find_map(|shard| {
-            let row = shard.rows.ids().binary_search(&item.id).ok()?;
-            let before: CatalogItem = serde_json::from_slice(shard.items.get(row)).ok()?;
-            let same = before.key == item.key && before.features == item.features;
-            same.then(|| shard.rows.row(row))
-        })
-    }
-
-    /// The graph of a shard if few of its rows differ from these.
-    pub(crate) fn graph(&self, shard: u32, ids: &[u64], vectors: &[f32]) -> Option<Graph<'_>> {
-        let shard = self.shards.get(shard as usize).filter(|_| self.graphs)?;
-        let rows = ids.iter().zip(vectors.chunks_exact(shard.rows.dim()));
-        let before: Vec<_> = rows
-            .map(|(id, vector)| {
-                let row = shard.rows.ids().binary_search(id).ok()?;
-                (shard.rows.row(row) == vector).then_some(row)
-            })
-            .collect();
-        let kept = before.iter().flatten().count();
-        let differ = (ids.len() - kept).max(shard.rows.len() - kept);
-        (differ as f64 <= FEW * ids.len() as f64).then_some(Graph {
-            file: &shard.graph,
-            count: shard.rows.len(),
-            before,
-        })
+    pub(crate) fn of(&self, item: &CatalogItem) -> Option<&[f32]> {
+        let shard = partition::shard_of(item.id, self.shards.len() as u32);
+        let (rows, items) = &self.shards[shard as usize];
+        let row = rows.ids().binary_search(&item.id).ok()?;
+        let before: CatalogItem = serde_json::from_slice(items.get(row)).ok()?;
+        let same = before.key == item.key && before.features == item.features;
+        same.then(|| rows.row(row))
     }
 }
 
-impl Graph<'_> {
+impl Graph {
+    /// The graph of a shard if it was made as the job would make it and few of its rows differ from these; `None` too if it is
+    /// damaged.
+    ///
+    /// Blocks the thread.
+    pub(crate) fn open(
+        generation: &Generation,
+        settings: &Settings,
+        shard: u32,
+        ids: &[u64],
+        vectors: &[f32],
+    ) -> Option<Self> {
+        if !is_same(&generation.manifest, settings) {
+            return None;
+        }
+        let read = || {
+            let entry = &generation.manifest.shards[shard as usize];
+            let rows = Rows::map(&generation.file(&entry.rows)?)?;
+            Ok((rows, generation.file(&entry.graph)?))
+        };
+        let opened: Result<_, Error> = read();
+        let (rows, file) = opened
+            .inspect_err(|cause| warn!(shard, %cause, "its graph is not kept"))
+            .ok()?;
+        Self::changed(&rows, file, ids, vectors)
+    }
+
+    fn changed(rows: &Rows, file: File, ids: &[u64], vectors: &[f32]) -> Option<Self> {
+        let new = ids.iter().zip(vectors.chunks_exact(rows.dim()));
+        let before: Vec<_> = new
+            .map(|(id, vector)| {
+                let row = rows.ids().binary_search(id).ok()?;
+                (rows.row(row) == vector).then_some(row)
+            })
+            .collect();
+        let kept = before.iter().flatten().count();
+        let differ = (ids.len() - kept).max(rows.len() - kept);
+        (differ as f64 <= FEW * ids.len() as f64).then_some(Self {
+            file,
+            count: rows.len(),
+            rows: before,
+        })
+    }
+
     /// The same for the graph's builder.
     pub(crate) fn before(&self) -> Before<'_> {
         Before {
-            graph: self.file,
+            graph: &self.file,
             count: self.count,
-            rows: &self.before,
+            rows: &self.rows,
         }
     }
 }
 
-/// Whether the graphs are divided and built as this run would do it.
-fn is_same(manifest: &Manifest, config: &Config) -> bool {
+/// Opens the generation that served, if something of it may be kept.
+pub(crate) async fn generation(job: &Job) -> Option<Generation> {
+    let before = job.plan.current.as_ref();
+    let id = &before.filter(|_| job.plan.settings.reuse)?.serving;
+    match open::open(&job.store, id).await {
+        Ok(generation) => Some(generation).filter(|it| it.manifest.space == job.plan.space),
+        Err(cause) => {
+            warn!(generation = id, %cause, "nothing is kept");
+            None
+        }
+    }
+}
+
+/// Whether the graphs are divided and built as this job does it.
+fn is_same(manifest: &Manifest, settings: &Settings) -> bool {
     let engine = &manifest.engine;
-    manifest.partitioner.shards == config.shards
+    manifest.partitioner.shards == settings.shards
         && engine.version == index::hnsw::version()
-        && engine.connectivity == config.hnsw.connectivity
-        && engine.expansion_add == config.hnsw.expansion_add
+        && engine.connectivity == settings.connectivity
+        && engine.expansion_add == settings.expansion_add
 }

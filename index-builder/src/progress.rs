@@ -4,18 +4,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar that counts items, for a step whose end is not known (0) or is `total`.
+/// A bar that counts items, with their rate and the time left, for a step whose end is `total`, or not known yet (0).
 pub(crate) fn bar(step: &'static str, total: u64) -> ProgressBar {
-    let (bar, template) = match total {
-        0 => (
-            ProgressBar::new_spinner(),
-            "{msg:>8} {human_pos} {per_sec} {spinner}",
-        ),
-        total => (
-            ProgressBar::new(total),
-            "{msg:>8} [{bar:30}] {human_pos}/{human_len} {per_sec}",
-        ),
-    };
+    let bar = ProgressBar::new(total);
+    let template = "{msg:>8} [{bar:30}] {human_pos}/{human_len} {per_sec}, {eta} left";
     // A template that is wrong leaves the default one.
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);

@@ -19,7 +19,11 @@ pub struct Summary {
     pub unknown_items: u64,
     /// Items of the catalog that the artifact does not know, and that are left out.
     pub left_out: u64,
-    /// Lines of the catalog that hold no item; left out.
+    /// Items of the catalog for which there is no ready vector, where vectors are ready; left out.
+    pub without_vector: u64,
+    /// Ready vectors for which the catalog has no item; left out.
+    pub without_item: u64,
+    /// Rows of the catalog that hold no item; left out.
     pub bad_lines: u64,
     /// Shards.
     pub shards: usize,
@@ -47,6 +51,8 @@ impl fmt::Display for Summary {
             shards,
             unknown_items,
             left_out,
+            without_vector,
+            without_item,
             bad_lines,
             ..
         } = self;
@@ -58,8 +64,14 @@ impl fmt::Display for Summary {
         )?;
         writeln!(
             f,
-            "left out        {left_out} unknown, {bad_lines} bad lines"
+            "left out        {left_out} unknown, {bad_lines} bad rows"
         )?;
+        if without_vector + without_item > 0 {
+            writeln!(
+                f,
+                "ready vectors   {without_vector} items without, {without_item} of no item"
+            )?;
+        }
         writeln!(
             f,
             "ann recall@100  {:.4}, looking at {} candidates",

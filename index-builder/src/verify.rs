@@ -1,33 +1,151 @@
 //! Measures what was built against floors; below one of them nothing is published.
 
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 use encoder::artifact::Artifact;
-use generation::{manifest::ShardEntry, open, rows, store::Store};
-use index::{
-    hnsw::HnswConfig,
-    plan::Strategy,
-    rows::RowsView,
-    shard::{Options, Query, Rows, Shard},
-};
-use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use generation::{open, store::Store};
+use serde::{Deserialize, Serialize};
 use tokio::task;
+use tracing::warn;
 
-use crate::{build, config::Config, error::Error, progress};
+pub(crate) use crate::verify::measure::open;
+use crate::{
+    build::{self, Shard},
+    config::{HnswConfig, VerifyConfig},
+    error::{Error, JobError},
+    job::{Done, Job},
+    plan, progress,
+    verify::measure::Measured,
+    work::Made,
+};
 
-/// How many neighbours are compared, in shards that have enough.
-const NEIGHBOURS: usize = 100;
-/// The plan scans shards with fewer rows than this for each neighbour wanted; to measure the graph
-/// of such a shard, fewer neighbours are compared.
-const ROWS_A_NEIGHBOUR: usize = 10;
-/// Candidates looked at while searching, of which the least that find enough are taken.
-const EFFORTS: [usize; 9] = [64, 96, 128, 192, 256, 384, 512, 768, 1024];
-/// How far a query is from the row it is made of, as a share of the row's length.
-const PERTURBATION: f32 = 0.5;
+mod measure;
+
+/// What was measured, in the directory of the job.
+const FILE: &str = "verified.json";
+
+/// What was measured of a job.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+pub(crate) struct Verified {
+    /// Items in all shards.
+    pub(crate) items: u64,
+    /// The share of the true nearest 100 that searches find, each item weighing the same.
+    pub(crate) recall: f64,
+    /// Candidates that a search must look at for that in the worst shard.
+    pub(crate) expansion_search: usize,
+    /// HR@10 of the artifact's report, if it has one.
+    pub(crate) hit_rate: Option<f64>,
+    /// The floors that all of this is over.
+    pub(crate) floors: VerifyConfig,
+    /// How hard searches of graphs were to look.
+    pub(crate) hnsw: HnswConfig,
+    /// The hashes of the graphs, in the order of the shards.
+    pub(crate) graphs: Vec<String>,
+}
+
+/// Measures a job that is built, unless that is done. A graph that was made out of a kept one and finds too little is built anew.
+///
+/// # Errors
+/// A shard that is not built, [`Error::AnnRecall`] at the first one under the floor, what the other floors refuse, or what opening a
+/// shard says.
+pub(crate) async fn job(job: &Arc<Job>) -> Result<Done<Verified>, Error> {
+    let name = "verify".to_owned();
+    let mut shards = built(job, "verify")?;
+    if let Some(before) = verified(job, &shards)? {
+        return Ok(Done::before(name, before));
+    }
+    let hit_rate = report(&job.artifact, job.config.verify.hr_floor)?;
+    job.check_total(&crate::gather::total(&build::parts(job, "verify")?))
+        .await?;
+    let bar = progress::bar("verify", shards.len() as u64);
+    let (mut found, mut items) = (0.0, 0);
+    let mut expansion_search = 0;
+    for (shard, made) in (0..).zip(&mut shards) {
+        let measured = measured(job, shard, made).await?;
+        found += made.made.entry.items as f64 * measured.recall;
+        items += made.made.entry.items;
+        expansion_search = measured.expansion_search.max(expansion_search);
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    self::items(&job.store, items, job.config.verify.items_floor).await?;
+    let verified = Verified {
+        items,
+        recall: found / items as f64,
+        expansion_search,
+        hit_rate,
+        floors: job.config.verify.clone(),
+        hnsw: job.config.hnsw.clone(),
+        graphs: graphs(&shards),
+    };
+    job.work.write(FILE, &verified)?;
+    Ok(Done::now(name, verified))
+}
+
+/// What was measured of these shards under these floors, if it was.
+///
+/// # Errors
+/// If the file cannot be read.
+pub(crate) fn verified(job: &Job, shards: &[Made<Shard>]) -> Result<Option<Verified>, Error> {
+    let before: Option<Verified> = job.work.read(FILE)?;
+    Ok(before.filter(|before| {
+        before.floors == job.config.verify
+            && before.hnsw == job.config.hnsw
+            && before.graphs == graphs(shards)
+    }))
+}
+
+/// The shards of a job.
+///
+/// # Errors
+/// [`JobError::Early`] with the first that is not built.
+pub(crate) fn built(job: &Job, step: &'static str) -> Result<Vec<Made<Shard>>, Error> {
+    let shards = job.plan.settings.shards;
+    let mut built = Vec::new();
+    for shard in 0..shards {
+        let done = job.work.done::<Shard>(&plan::shard_step(shard))?;
+        built.push(done.ok_or_else(|| JobError::Early {
+            step,
+            missing: format!("shard {shard} of {shards}"),
+            command: format!("`build --shard {shard}`"),
+        })?);
+    }
+    Ok(built)
+}
+
+fn graphs(shards: &[Made<Shard>]) -> Vec<String> {
+    let hash = |made: &Made<Shard>| {
+        let file = made.files.get(&made.made.entry.graph);
+        file.map(|file| file.blake3.clone()).unwrap_or_default()
+    };
+    shards.iter().map(hash).collect()
+}
+
+/// Measures a shard, a second time if its graph has to be built anew.
+async fn measured(job: &Arc<Job>, shard: u32, made: &mut Made<Shard>) -> Result<Measured, Error> {
+    match measure(job, shard, made).await {
+        Ok(measured) if made.made.graph_kept && !measured.enough => {
+            warn!(shard, recall = measured.recall, "its graph is built anew");
+        }
+        Err(cause @ Error::AnnRecall { way: "graph", .. }) if made.made.graph_kept => {
+            warn!(shard, %cause, "its graph is built anew");
+        }
+        measured => return measured,
+    }
+    *made = build::anew(job, shard).await?;
+    measure(job, shard, made).await
+}
+
+async fn measure(job: &Arc<Job>, shard: u32, made: &Made<Shard>) -> Result<Measured, Error> {
+    let (job, made) = (Arc::clone(job), made.clone());
+    task::spawn_blocking(move || {
+        job.check_shard(shard, &made)?;
+        let dir = job.work.path(&plan::shard_step(shard));
+        let hnsw = build::hnsw(&job.plan.settings, job.artifact.signature());
+        measure::shard(&job.config, &dir, &made.made.entry, &hnsw)
+    })
+    .await?
+}
 
 /// Returns HR@10 of the artifact's report after holding it against `floor`.
 ///
@@ -77,170 +195,17 @@ pub(crate) async fn items(store: &Store, found: u64, floor: f64) -> Result<(), E
     Ok(())
 }
 
-/// What searches find, and how hard those of graphs have to look.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Measured {
-    /// The share of the true nearest that is found, each item weighing the same.
-    pub(crate) recall: f64,
-    /// Candidates that a search must look at for that in the worst shard.
-    pub(crate) expansion_search: usize,
-    /// Whether the graphs find as much as `hnsw.recall` asks for.
-    pub(crate) enough: bool,
-}
-
-/// Opens every shard as it will serve and measures its graph, with the effort that is set, else with the least that finds
-/// enough, and its cells; the lesser recall counts.
-///
-/// # Errors
-/// [`Error::AnnRecall`] at the first shard under the floor, or what opening a shard says.
-pub(crate) async fn graphs(
-    config: &Arc<Config>,
-    artifact: &Artifact,
-    shards: &[ShardEntry],
-    dir: &Path,
-) -> Result<Measured, Error> {
-    let (config, shards, dir) = (Arc::clone(config), shards.to_vec(), dir.to_owned());
-    let hnsw = build::hnsw(&config, artifact.signature());
-    task::spawn_blocking(move || {
-        let bar = progress::bar("verify", shards.len() as u64);
-        let (mut found, mut items) = (0.0, 0.0);
-        let (mut expansion_search, mut enough) = (0, true);
-        for entry in &shards {
-            let weight = entry.items as f64;
-            let measured = graph(&config, &dir, entry, &hnsw)?;
-            found += weight * measured.recall;
-            expansion_search = measured.expansion_search.max(expansion_search);
-            enough &= measured.enough;
-            items += weight;
-            bar.inc(1);
-        }
-        bar.finish_and_clear();
-        Ok(Measured {
-            recall: found / items,
+impl fmt::Display for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            items,
+            recall,
             expansion_search,
-            enough,
-        })
-    })
-    .await?
-}
-
-/// Measures one shard's graph, if it is not under the floor.
-fn graph(
-    config: &Config,
-    dir: &Path,
-    entry: &ShardEntry,
-    hnsw: &HnswConfig,
-) -> Result<Measured, Error> {
-    let file = |name: &str| {
-        let path: PathBuf = dir.join(name);
-        File::open(&path).map_err(|source| Error::Read { path, source })
-    };
-    let mut shard = open(file, entry, hnsw)?;
-    let k = NEIGHBOURS.min(shard.len() / ROWS_A_NEIGHBOUR).max(1);
-    let mut random = StdRng::seed_from_u64(config.verify.seed);
-    let queries: Vec<_> = (0..config.verify.sample)
-        .map(|_| query(shard.rows(), &mut random))
-        .collect();
-    let truths = queries.iter().map(|query| last(&shard, query, k));
-    let truths = truths.collect::<Result<Vec<_>, _>>()?;
-
-    let set = [config.hnsw.expansion_search];
-    let efforts = if set == [0] { &EFFORTS[..] } else { &set };
-    let mut measured = Measured {
-        recall: 0.0,
-        expansion_search: 0,
-        enough: false,
-    };
-    for &expansion_search in efforts {
-        shard.set_effort(expansion_search);
-        measured = Measured {
-            recall: recall(&shard, &queries, &truths, k)?,
-            expansion_search,
-            enough: false,
-        };
-        if measured.recall >= config.hnsw.recall {
-            break;
-        }
-    }
-    let check = |way, found| match found < config.verify.ann_recall_floor {
-        true => Err(Error::AnnRecall {
-            way,
-            shard: entry.shard,
-            k,
-            found,
-            floor: config.verify.ann_recall_floor,
-        }),
-        false => Ok(()),
-    };
-    check("graph", measured.recall)?;
-    measured.enough = measured.recall >= config.hnsw.recall;
-    shard.set_strategy(Strategy::Cells);
-    let cells = recall(&shard, &queries, &truths, k)?;
-    check("search of cells", cells)?;
-    measured.recall = measured.recall.min(cells);
-    Ok(measured)
-}
-
-/// The share of the true best `k` that are found, by their scores.
-fn recall(
-    shard: &Shard<Mapped>,
-    queries: &[Vec<f32>],
-    lasts: &[f32],
-    k: usize,
-) -> Result<f64, Error> {
-    let mut found = 0;
-    for (query, last) in queries.iter().zip(lasts) {
-        let hits = shard.search(&Query::new(query, k))?.hits;
-        found += hits.iter().filter(|hit| hit.score >= *last).count();
-    }
-    Ok(found as f64 / (queries.len() * k) as f64)
-}
-
-/// The score of the last of the true best `k`.
-fn last(shard: &Shard<Mapped>, query: &[f32], k: usize) -> Result<f32, Error> {
-    let truth = shard.search(&Query {
-        exact: true,
-        ..Query::new(query, k)
-    })?;
-    Ok(truth.hits.last().map_or(f32::INFINITY, |hit| hit.score))
-}
-
-/// Opens a shard from its files, so that its graph is walked however few rows it has.
-pub(crate) fn open(
-    file: impl Fn(&str) -> Result<File, Error>,
-    entry: &ShardEntry,
-    hnsw: &HnswConfig,
-) -> Result<Shard<Mapped>, Error> {
-    let rows = Mapped(rows::Rows::map(&file(&entry.rows)?)?);
-    let options = Options {
-        strategy: Strategy::Graph,
-        hnsw: hnsw.clone(),
-        ..Options::default()
-    };
-    Ok(Shard::open(
-        rows,
-        file(&entry.graph)?,
-        file(&entry.items_file)?,
-        &options,
-    )?)
-}
-
-/// Makes a query near a row, as a user's interest is near items but is none.
-fn query(rows: RowsView<'_>, random: &mut StdRng) -> Vec<f32> {
-    let row = rows.row(random.random_range(0..rows.len()));
-    let length = row.iter().map(|value| value * value).sum::<f32>().sqrt();
-    // Uniform noise of this width has the wanted length on average.
-    let width = PERTURBATION * length * (3.0 / row.len() as f32).sqrt();
-    row.iter()
-        .map(|value| value + width * random.random_range(-1.0..=1.0))
-        .collect()
-}
-
-/// Rows in their file.
-pub(crate) struct Mapped(rows::Rows);
-
-impl Rows for Mapped {
-    fn view(&self) -> RowsView<'_> {
-        RowsView::new(self.0.ids(), self.0.vectors(), self.0.dim())
+            ..
+        } = self;
+        write!(
+            f,
+            "{items} items, ann recall@100 {recall:.4}, looking at {expansion_search} candidates"
+        )
     }
 }

@@ -27,6 +27,7 @@ pub async fn index(
 ) -> anyhow::Result<Summary> {
     let mut config = index_builder::config::Config::defaults()?;
     config.store = store.display().to_string();
+    config.work = store.with_file_name("index-builder");
     config.catalog = data.join("items.jsonl");
     config.artifact = space.to_owned();
     config.item_towers = vec![item_tower.to_owned()];

@@ -80,6 +80,7 @@ impl Catalog {
         let mut config = Config::defaults()?;
         config.store = text(&self.store);
         config.catalog = self.path.clone();
+        config.work = self.folder.path().join("index-builder");
         config.artifact = self.samples[artifact].1.clone();
         config.item_towers = vec![item_tower.to_owned()];
         config.shards = 2;

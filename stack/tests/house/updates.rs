@@ -76,6 +76,7 @@ fn an_item_that_comes_is_recalled_and_one_that_goes_is_not() {
         let mut config = Config::defaults().unwrap();
         config.store = plan.store.display().to_string();
         config.catalog = catalog;
+        config.work = folder.path().join("index-builder");
         config.item_towers = vec![format!("http://{}", house.item_towers[0])];
         config.shards = SHARDS;
         config.verify.hr_floor = 0.0;

@@ -149,6 +149,56 @@ async fn items_that_the_artifact_does_not_know_are_served_if_the_builder_is_told
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_came_since_is_in_the_next_generation() {
+    let mut rig = Rig::new().await;
+    rig.write_catalog(&lines(1..=50));
+    let first = rig.run().await.unwrap();
+    rig.served(&first.generation).await;
+    let mut catalog = CatalogServiceClient::new(rig.channel.clone());
+    let item = |id| pb::Item {
+        id,
+        title: format!("Fresh {id}"),
+        ..pb::Item::default()
+    };
+    let by_id = |id| pb::ItemRef {
+        name: Some(Name::Id(id)),
+    };
+    let items = vec![item(9), item(51), item(52)];
+    catalog.upsert_items(pb::UpsertItemsRequest { items }).await.unwrap();
+    let items = vec![by_id(3), by_id(52)];
+    catalog.delete_items(pb::DeleteItemsRequest { items }).await.unwrap();
+
+    // The file is what it was, but for one item that goes by the file.
+    rig.config.parts = 3;
+    rig.write_catalog(&lines((1..=50).filter(|id| *id != 7)));
+    let second = rig.run().await.unwrap();
+    rig.served(&second.generation).await;
+    let expected = || (1..=51).filter(|id| ![3, 7].contains(id));
+    assert_eq!(second.items, 49);
+    let found = rig.search(&second.generation, 5, 100).await.unwrap();
+    assert_eq!(found, rig.ranking(5, expected()));
+    let request = pb::GetItemsRequest {
+        generation: second.generation.clone(),
+        items: [9, 51, 3].map(by_id).to_vec(),
+    };
+    let found = catalog.get_items(request).await.unwrap().into_inner().items;
+    let titles: Vec<_> = found.iter().map(|item| item.title.as_str()).collect();
+    assert_eq!(titles, ["Fresh 9", "Fresh 51"]);
+    // What replaced an item is as popular as the file says that it is.
+    let request = pb::ListPopularItemsRequest {
+        k: 1,
+        ..pb::ListPopularItemsRequest::default()
+    };
+    let popular = catalog.list_popular_items(request).await.unwrap();
+    let popular = popular.into_inner();
+    assert_eq!((popular.ids, popular.counts), (vec![9], vec![9]));
+
+    // The next goes by its file again: nothing came since.
+    let third = rig.run().await.unwrap();
+    assert_eq!((third.items, third.kept), (49, 48));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn searches_go_on_while_generations_follow_one_another() {
     let rig = Rig::new().await;
     let mut generation = rig.run().await.unwrap().generation;

@@ -12,15 +12,15 @@ async fn a_catalog_that_cannot_be_indexed_publishes_nothing() {
     rig.run().await.unwrap();
 
     rig.write_catalog(&(lines(1..=9) + &lines([4])));
-    let cause = rig.refusal(|_| {}).await;
+    let cause = rig.refusal(|config| config.verify.items_floor = 0.0).await;
     assert!(
-        cause.ends_with("items.jsonl: lines 4 and 10 both have item id 4"),
+        cause.ends_with("items.jsonl: rows 4 and 10 both have item id 4"),
         "{cause}"
     );
 
     rig.write_catalog(&(lines(1..=9) + "garbage\n"));
     let cause = rig.refusal(|_| {}).await;
-    assert!(cause.contains("1 of 10 lines hold no item"), "{cause}");
+    assert!(cause.contains("1 of 10 rows hold no item"), "{cause}");
 
     rig.write_catalog(&lines(1_000..1_009));
     let cause = rig.refusal(|_| {}).await;

@@ -39,6 +39,7 @@ impl Rig {
         let (address, running) = item_tower(&location).await;
         let mut config = Config::defaults().unwrap();
         config.store = location;
+        config.work = dir.path().join("index-builder");
         config.catalog = dir.path().join("items.jsonl");
         config.item_towers = vec![address.clone()];
         config.shards = 2;
