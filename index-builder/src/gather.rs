@@ -108,7 +108,9 @@ impl Gathered {
     fn replace(&mut self) {
         let mut kept: Vec<Place> = Vec::with_capacity(self.places.len());
         for place in mem::take(&mut self.places) {
-            let fresh = kept.last().is_some_and(|last| last.row == NO_ROW && last.id == place.id);
+            let fresh = kept
+                .last()
+                .is_some_and(|last| last.row == NO_ROW && last.id == place.id);
             if fresh && !self.replaced.contains_key(&place.id) {
                 let record = self.record(&place);
                 let popularity = record.map_or(0, |record| record.popularity);

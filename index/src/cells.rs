@@ -32,8 +32,6 @@ pub(crate) struct Cells {
     /// Where each cell begins in `rows`, and where the last one ends.
     starts: Vec<usize>,
     dim: usize,
-    /// One of [`REACHES`].
-    reach: f32,
 }
 
 impl Cells {
@@ -82,13 +80,7 @@ impl Cells {
             rows: by_cell,
             starts,
             dim: rows.dim(),
-            reach: REACHES[0],
         }
-    }
-
-    /// Sets how far rows are expected to lie from the centres: one of [`REACHES`].
-    pub(crate) fn set_reach(&mut self, reach: f32) {
-        self.reach = reach;
     }
 
     /// How many cells.
@@ -101,11 +93,12 @@ impl Cells {
         &self.rows[self.range(cell)]
     }
 
-    /// The cells with a score that none of their rows exceeds, but for very few; the greatest first.
+    /// The cells with a score that none of their rows exceeds, but for very few; the greatest first. Rows are expected to lie as far
+    /// from the centres as `reach` says, one of [`REACHES`].
     ///
     /// # Shapes
     /// - `queries`: `[q, dim]`
-    pub(crate) fn by_promise(&self, queries: &[f32]) -> Vec<(f32, usize)> {
+    pub(crate) fn by_promise(&self, queries: &[f32], reach: f32) -> Vec<(f32, usize)> {
         let lengths: Vec<f32> = queries
             .chunks_exact(self.dim)
             .map(|query| query.iter().map(|x| x * x).sum::<f32>().sqrt())
@@ -118,8 +111,8 @@ impl Cells {
             for at in 0..centers.len() / self.dim {
                 let cell = block * BLOCK + at;
                 let each = scores.iter().zip(&lengths);
-                let each = each
-                    .map(|(scores, length)| scores[at] + self.reach * self.spreads[cell] * length);
+                let each =
+                    each.map(|(scores, length)| scores[at] + reach * self.spreads[cell] * length);
                 promises.push((each.fold(f32::NEG_INFINITY, f32::max), cell));
             }
         }

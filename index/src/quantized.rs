@@ -66,7 +66,8 @@ pub(crate) struct Quantized {
     cells: Cells,
     /// Where the pairs of tiles of each cell begin, and where those of the last end.
     pairs: Vec<usize>,
-    /// The share of the rows that a search of the cells looks at for one query.
+    /// Which of [`REACHES`] finds enough, and the share of the rows that a search of the cells then looks at for one query.
+    reach: usize,
     share: f64,
 }
 
@@ -109,6 +110,7 @@ impl Quantized {
             rows: places,
             cells,
             pairs,
+            reach: 0,
             share: 1.0,
         };
         quantized.lines =
@@ -135,11 +137,11 @@ impl Quantized {
         let truths: Vec<Vec<Hit>> = sample().map(best).collect();
         let wanted = truths.iter().map(Vec::len).sum::<usize>() as f64;
         let mut share = 1.0;
-        for reach in REACHES {
-            self.cells.set_reach(reach);
+        for reach in 0..REACHES.len() {
+            self.reach = reach;
             let (mut found, mut looked) = (0, 0);
             for (query, truth) in sample().zip(&truths) {
-                let near = self.scan_cells(rows, query, NEIGHBOURS, &all);
+                let near = self.scan_cells(rows, query, NEIGHBOURS, &all, 0);
                 found += near
                     .hits
                     .iter()
@@ -202,17 +204,20 @@ impl Quantized {
         exact::rank(rows, contest.contenders(), queries, k)
     }
 
-    /// The same of the cells that rows among the best may well be in; the cells are left once `k` surely better rows are found.
+    /// The same of the cells that rows among the best may well be in; the cells are left once `k` surely better rows are found. Each
+    /// `tier` looks further than the one before.
     pub(crate) fn scan_cells(
         &self,
         rows: RowsView<'_>,
         queries: &[f32],
         k: usize,
         eligible: &Eligible,
+        tier: usize,
     ) -> Looked {
+        let reach = REACHES[(self.reach + tier).min(REACHES.len() - 1)];
         let mut contest = Contest::new(self, queries, rows.dim(), k, eligible);
         let mut looked = 0;
-        for (promise, cell) in self.cells.by_promise(queries) {
+        for (promise, cell) in self.cells.by_promise(queries, reach) {
             if promise < contest.bar.settled() {
                 break;
             }

@@ -3,7 +3,10 @@
 use std::{
     borrow::Cow,
     fs::File,
-    sync::{PoisonError, RwLock, RwLockReadGuard},
+    sync::{
+        PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 pub use crate::rows::RowsView;
@@ -49,8 +52,12 @@ pub struct Shard<R: Rows> {
     strategy: Strategy,
     connectivity: usize,
     effort: usize,
+    tier: AtomicUsize,
     tail: RwLock<Tail>,
 }
+
+/// The highest tier of effort.
+pub const TIERS: usize = 3;
 
 /// A search.
 #[derive(Clone, Copy, Debug)]
@@ -152,6 +159,7 @@ impl<R: Rows> Shard<R> {
             strategy: options.strategy,
             connectivity: options.hnsw.connectivity,
             effort: options.hnsw.expansion_search,
+            tier: AtomicUsize::new(0),
         })
     }
 
@@ -212,6 +220,17 @@ impl<R: Rows> Shard<R> {
     /// How many rows deltas have made and ended since the shard was built.
     pub fn changed(&self) -> usize {
         self.tail().len()
+    }
+
+    /// How hard searches that do not compare every row look, from 0 to [`TIERS`].
+    pub fn tier(&self) -> usize {
+        self.tier.load(Relaxed)
+    }
+
+    /// Lets searches look harder: each tier walks to twice as many nodes of a graph as the one before, and looks further for
+    /// cells. Searches under way go on as they began.
+    pub fn set_tier(&self, tier: usize) {
+        self.tier.store(tier.min(TIERS), Relaxed);
     }
 
     /// Finds the best items that pass the filter and are not excluded, by the greatest score over the queries.
@@ -351,7 +370,9 @@ impl<R: Rows> Shard<R> {
                 exact::rank(rows, matches.iter().map(|row| row as usize), queries, k)
             }
             (Plan::Cells, Some(quantized), _) => {
-                quantized.scan_cells(rows, queries, k, eligible).hits
+                quantized
+                    .scan_cells(rows, queries, k, eligible, self.tier())
+                    .hits
             }
             (_, Some(quantized), _) => quantized.scan(rows, queries, k, eligible),
             (_, None, _) => exact::scan_eligible(rows, queries, k, eligible),
@@ -367,6 +388,11 @@ impl<R: Rows> Shard<R> {
         eligible: &Eligible,
     ) -> Result<Vec<Hit>, Error> {
         let rows = self.rows.view();
+        // A walk for more looks at as many as it wants.
+        let fetch = match self.tier() {
+            0 => fetch,
+            tier => fetch.max(self.effort << tier),
+        };
         let mut candidates = Vec::new();
         for query in queries.chunks_exact(rows.dim()) {
             candidates.extend(self.graph.search(query, fetch)?);

@@ -82,6 +82,8 @@ pub struct ShardsConfig {
     pub search: Search,
     /// One in how many searches is done again to see what it missed; 0 measures none.
     pub measure_every: u64,
+    /// The recall that searches are to have by that measure; they look harder while they have less. 0 lets them look as they do.
+    pub recall_target: f64,
 }
 
 /// How shards are searched.
@@ -143,6 +145,11 @@ impl Settings for Config {
             "must not be 0",
         )?;
         check(
+            "shards.recall_target",
+            (0.0..1.0).contains(&self.shards.recall_target),
+            "must be at least 0 and below 1",
+        )?;
+        check(
             "updates.refresh",
             !self.updates.refresh.is_zero(),
             "must not be 0",
@@ -186,6 +193,10 @@ mod tests {
         check(
             |config| config.shards.refresh = Duration::ZERO,
             "`shards.refresh`",
+        );
+        check(
+            |config| config.shards.recall_target = 1.0,
+            "`shards.recall_target`",
         );
         check(
             |config| config.updates.refresh = Duration::ZERO,

@@ -2,15 +2,24 @@
 
 use std::{
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    mem,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use index::shard::Found;
+
+/// Measured searches of a shard after which it is decided how hard searches look.
+const WINDOW: u64 = 32;
 
 /// Counts for the shards of one generation.
 #[derive(Debug)]
 pub(crate) struct Meter {
     every: u64,
+    /// The recall that searches are to have; 0 lets them look as they do.
+    target: f64,
     searches: AtomicU64,
     shards: BTreeMap<u32, Counts>,
 }
@@ -20,6 +29,8 @@ struct Counts {
     searches: AtomicU64,
     wanted: AtomicU64,
     found: AtomicU64,
+    /// What was wanted and found when it was last decided how hard to look.
+    decided: Mutex<(u64, u64)>,
 }
 
 /// What was measured of a shard.
@@ -33,10 +44,11 @@ pub(crate) struct Recall {
 
 impl Meter {
     /// Measures one in `every` searches, none if it is 0.
-    pub(crate) fn new(every: u64, shards: impl IntoIterator<Item = u32>) -> Self {
+    pub(crate) fn new(every: u64, target: f64, shards: impl IntoIterator<Item = u32>) -> Self {
         let shards = shards.into_iter();
         Self {
             every,
+            target,
             searches: AtomicU64::new(0),
             shards: shards.map(|shard| (shard, Counts::default())).collect(),
         }
@@ -51,16 +63,33 @@ impl Meter {
                 .is_multiple_of(self.every)
     }
 
-    /// Takes up what a search found and what there was.
-    pub(crate) fn count(&self, shard: u32, found: &Found, truth: &Found) {
-        let Some((counts, last)) = self.shards.get(&shard).zip(truth.hits.last()) else {
-            return;
-        };
+    /// Takes up what a search found and what there was. From time to time it returns by how many tiers harder searches of the
+    /// shard are to look: 1 if they find less than they should, -1 if they find so much that less may do.
+    pub(crate) fn count(&self, shard: u32, found: &Found, truth: &Found) -> Option<isize> {
+        let (counts, last) = self.shards.get(&shard).zip(truth.hits.last())?;
         // Equal scores are as good as each other.
         let right = found.hits.iter().filter(|hit| hit.score >= last.score);
-        counts.found.fetch_add(right.count() as u64, Relaxed);
-        counts.wanted.fetch_add(truth.hits.len() as u64, Relaxed);
-        counts.searches.fetch_add(1, Relaxed);
+        let right = right.count() as u64;
+        let found = counts.found.fetch_add(right, Relaxed) + right;
+        let hits = truth.hits.len() as u64;
+        let wanted = counts.wanted.fetch_add(hits, Relaxed) + hits;
+        let searches = counts.searches.fetch_add(1, Relaxed) + 1;
+        if self.target == 0.0 || !searches.is_multiple_of(WINDOW) {
+            return None;
+        }
+        let mut decided = counts
+            .decided
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (wanted_before, found_before) = mem::replace(&mut *decided, (wanted, found));
+        let of = wanted.saturating_sub(wanted_before).max(1);
+        let recall = found.saturating_sub(found_before) as f64 / of as f64;
+        let ample = self.target + 0.75 * (1.0 - self.target);
+        match recall {
+            recall if recall < self.target => Some(1),
+            recall if recall > ample => Some(-1),
+            _ => None,
+        }
     }
 
     /// What was measured of a shard so far.
@@ -103,7 +132,7 @@ mod tests {
 
     #[test]
     fn recall_is_the_share_of_the_true_best_by_score() {
-        let meter = Meter::new(1, [3]);
+        let meter = Meter::new(1, 0.0, [3]);
         assert_eq!(meter.recall(3), Recall::default());
         meter.count(3, &found(&[0.9, 0.5, 0.1]), &found(&[0.9, 0.5, 0.5]));
         meter.count(3, &found(&[0.9]), &found(&[0.9]));
@@ -116,9 +145,26 @@ mod tests {
     }
 
     #[test]
+    fn searches_that_find_too_little_are_to_look_harder_and_those_that_find_all_less_so() {
+        let meter = Meter::new(1, 0.9, [3]);
+        let window = |right: usize| {
+            let scores: Vec<f32> = (0..10)
+                .map(|at| if at < right { 0.9 } else { 0.1 })
+                .collect();
+            let told = (0..WINDOW).map(|_| meter.count(3, &found(&scores), &found(&[0.9; 10])));
+            told.collect::<Vec<_>>()
+        };
+        for (right, expected) in [(8, Some(1)), (9, None), (10, Some(-1)), (8, Some(1))] {
+            let told = window(right);
+            assert_eq!(told.last(), Some(&expected));
+            assert!(told[..told.len() - 1].iter().all(Option::is_none));
+        }
+    }
+
+    #[test]
     fn one_in_so_many_searches_is_due() {
         let due = |every| {
-            let meter = Meter::new(every, []);
+            let meter = Meter::new(every, 0.0, []);
             (0..10).filter(|_| meter.is_due()).count()
         };
         assert_eq!([due(0), due(1), due(5)], [0, 10, 2]);

@@ -183,7 +183,7 @@ impl Query {
         rows.saturating_mul(self.interests.len())
     }
 
-    /// Searches again where something may have been missed, and counts what was.
+    /// Searches again where something may have been missed, counts what was, and lets searches look as hard as that asks for.
     fn measure(&self, held: &Held, found: &[ShardFound]) {
         let exactly = Self {
             exact: true,
@@ -192,8 +192,12 @@ impl Query {
         for ShardFound { shard, found } in found {
             let asked = self.shards.iter().find(|(number, _)| number == shard);
             let exclude = asked.map_or(&[][..], |(_, exclude)| exclude);
-            if let Ok(truth) = exactly.search(held, *shard, exclude) {
-                held.meter.count(*shard, found, &truth);
+            let Ok(truth) = exactly.search(held, *shard, exclude) else {
+                continue;
+            };
+            let harder = held.meter.count(*shard, found, &truth);
+            if let (Some(harder), Some(opened)) = (harder, held.shards.get(shard)) {
+                opened.set_tier(opened.tier().saturating_add_signed(harder));
             }
         }
     }

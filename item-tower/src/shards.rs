@@ -11,12 +11,11 @@ use generation::{
     open, placement,
     store::{Current, Store},
 };
-use index::plan::Strategy;
 use service::blocking::Blocking;
 use tracing::{error, info};
 
 use crate::{
-    config::Config,
+    config::{Config, ShardsConfig},
     deltas::Log,
     error::Error,
     shards::{held::Held, snapshot::Snapshot},
@@ -32,10 +31,7 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs
 pub(crate) struct Shards {
     store: Store,
     placement: Placement,
-    strategy: Strategy,
-    measure_every: u64,
-    refresh: Duration,
-    linger: Duration,
+    config: ShardsConfig,
     blocking: Blocking,
     log: Log,
     snapshot: RwLock<Arc<Snapshot>>,
@@ -72,10 +68,7 @@ impl Shards {
                 members: config.members.clone(),
                 replicas: config.replicas,
             },
-            strategy: config.shards.search.into(),
-            measure_every: config.shards.measure_every,
-            refresh: config.shards.refresh,
-            linger: config.shards.linger,
+            config: config.shards.clone(),
             blocking,
             log,
             snapshot: RwLock::default(),
@@ -96,7 +89,7 @@ impl Shards {
                 error!(%cause, "store cannot be read");
             }
             healthy(self.snapshot().answering().is_some());
-            tokio::time::sleep(self.refresh).await;
+            tokio::time::sleep(self.config.refresh).await;
         }
     }
 
@@ -141,24 +134,15 @@ impl Shards {
 
     async fn open(&self, id: &str) -> Result<Held, Error> {
         let generation = open::open(&self.store, id).await?;
-        let (placement, strategy, every) =
-            (self.placement.clone(), self.strategy, self.measure_every);
-        self.blocking
-            .run(move || {
-                Held::open(
-                    &generation,
-                    |shard| placement.is_mine(shard),
-                    strategy,
-                    every,
-                )
-            })
-            .await?
+        let (placement, config) = (self.placement.clone(), self.config.clone());
+        let open = move || Held::open(&generation, |shard| placement.is_mine(shard), &config);
+        self.blocking.run(open).await?
     }
 
     /// Lets go of generations unnamed for `linger`, but never of the last good one.
     fn expire(&self, current: &Current, memory: &mut Memory) {
         let snapshot = self.snapshot();
-        let linger = self.linger;
+        let linger = self.config.linger;
         let answering = snapshot.answering();
         memory.named.retain(|id, named| {
             named.elapsed() < linger || Some(id.as_str()) == answering || names(current, id)

@@ -79,14 +79,25 @@ fn a_search_of_cells_looks_at_few_rows_and_finds_nearly_all() {
         return;
     };
     let all = Eligible::except(rows, &[]);
-    let found = quantized.scan_cells(rows, &queries, 100, &all);
+    let found = quantized.scan_cells(rows, &queries, 100, &all, 0);
     let best = exact::scan(rows, &queries, 100, &[]);
     let common = best.iter().filter(|hit| found.hits.contains(hit));
     assert!(common.count() >= 99);
     assert!(found.rows < 25_000 / 5, "{} rows looked at", found.rows);
 
+    // A higher tier looks at more, and finds no less.
+    let harder = quantized.scan_cells(rows, &queries, 100, &all, 2);
+    assert!(harder.rows > found.rows);
+    assert!(
+        found
+            .hits
+            .iter()
+            .filter(|hit| best.contains(hit))
+            .all(|hit| harder.hits.contains(hit))
+    );
+
     // However few may be returned, as many come.
     let few = Eligible::Only((0..25_000).step_by(600).collect(), 0);
-    let found = quantized.scan_cells(rows, &queries, 100, &few);
+    let found = quantized.scan_cells(rows, &queries, 100, &few, 0);
     assert_eq!(found.hits.len(), few.count(25_000));
 }

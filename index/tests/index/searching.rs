@@ -180,6 +180,42 @@ fn more_threads_than_the_graph_has_room_for_wait_their_turn() {
 }
 
 #[test]
+fn a_higher_tier_finds_more() {
+    let rows = Owned::random(4_000, 3);
+    let config = HnswConfig {
+        connectivity: 4,
+        expansion_add: 16,
+        expansion_search: 8,
+        ..HnswConfig::default()
+    };
+    let options = Options {
+        strategy: Strategy::Graph,
+        hnsw: config.clone(),
+        ..Options::default()
+    };
+    let shard = build_files_with(&rows, &config)
+        .unwrap()
+        .open(&rows, &options)
+        .unwrap();
+    let found = |tier| {
+        shard.set_tier(tier);
+        let hits = random(100 * DIM, 9);
+        let hits = hits.chunks_exact(DIM).map(|query| {
+            let found = shard.search(&Query::new(query, 10)).unwrap();
+            assert!(!found.plan.is_exact());
+            let best = brute_force(&rows, query, 10, &[]);
+            best.iter()
+                .filter(|hit| found.hits.iter().any(|other| other.id == hit.id))
+                .count()
+        });
+        hits.sum::<usize>()
+    };
+    let (first, last) = (found(0), found(usize::MAX));
+    assert_eq!(shard.tier(), index::shard::TIERS);
+    assert!(last > first + 100, "{first} of 1000, then {last}");
+}
+
+#[test]
 fn a_graph_of_another_metric_is_refused() {
     let rows = Owned::random(40, 3);
     let options = Options {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use index::plan::Plan;
+use index::{plan::Plan, shard::Shard};
 use proto::v1::{self as pb, search_service_server::SearchService};
 use service::{blocking::Blocking, deadline::Deadline};
 use tonic::{Request, Response, Status};
@@ -11,7 +11,10 @@ use crate::{
     error::Error,
     grpc::filter,
     search::{self, Query, ShardFound},
-    shards::{Shards, held::Held},
+    shards::{
+        Shards,
+        held::{Held, Mapped},
+    },
 };
 
 /// Searches what `shards` holds.
@@ -112,13 +115,14 @@ fn to_wire(plan: Plan) -> pb::SearchPlan {
 }
 
 fn held_shards(held: &Held) -> pb::HeldGeneration {
-    let shard = |(&shard, opened): (&u32, &_)| {
+    let shard = |(&shard, opened): (&u32, &Shard<Mapped>)| {
         let measured = held.meter.recall(shard);
         pb::HeldShard {
             shard,
-            items: index::shard::Shard::len(opened) as u64,
+            items: opened.len() as u64,
             recall: measured.recall,
             recall_searches: measured.searches,
+            tier: opened.tier() as u32,
         }
     };
     pb::HeldGeneration {

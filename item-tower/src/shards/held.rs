@@ -21,7 +21,7 @@ use index::{
 };
 use tokio::sync::watch;
 
-use crate::{error::Error, meter::Meter};
+use crate::{config::ShardsConfig, error::Error, meter::Meter};
 
 /// The name of the popularity list in every generation.
 const POPULARITY: &str = "popularity.json";
@@ -58,8 +58,6 @@ impl Rows for Mapped {
 impl Held {
     /// Opens the `wanted` shards of `generation`, and its popularity list.
     ///
-    /// One in `measure_every` searches is done again to see what it missed.
-    ///
     /// Reads and hashes every byte, so it blocks for long: call it off the async executor.
     ///
     /// # Errors
@@ -67,11 +65,10 @@ impl Held {
     pub(crate) fn open(
         generation: &Generation,
         wanted: impl Fn(u32) -> bool,
-        strategy: Strategy,
-        measure_every: u64,
+        config: &ShardsConfig,
     ) -> Result<Self, Error> {
         let manifest = generation.manifest.clone();
-        let options = options(&manifest, strategy);
+        let options = options(&manifest, config.search.into());
         let (mut shards, mut counts) = (BTreeMap::new(), BTreeMap::new());
         for entry in manifest.shards.iter().filter(|entry| wanted(entry.shard)) {
             let (shard, count) = open_shard(generation, entry, &options)?;
@@ -79,7 +76,11 @@ impl Held {
             counts.insert(entry.shard, count);
         }
         Ok(Self {
-            meter: Meter::new(measure_every, shards.keys().copied()),
+            meter: Meter::new(
+                config.measure_every,
+                config.recall_target,
+                shards.keys().copied(),
+            ),
             counts,
             popular: read_popular(generation)?,
             deleted: RwLock::default(),

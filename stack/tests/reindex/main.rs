@@ -164,9 +164,15 @@ async fn what_came_since_is_in_the_next_generation() {
         name: Some(Name::Id(id)),
     };
     let items = vec![item(9), item(51), item(52)];
-    catalog.upsert_items(pb::UpsertItemsRequest { items }).await.unwrap();
+    catalog
+        .upsert_items(pb::UpsertItemsRequest { items })
+        .await
+        .unwrap();
     let items = vec![by_id(3), by_id(52)];
-    catalog.delete_items(pb::DeleteItemsRequest { items }).await.unwrap();
+    catalog
+        .delete_items(pb::DeleteItemsRequest { items })
+        .await
+        .unwrap();
 
     // The file is what it was, but for one item that goes by the file.
     rig.config.parts = 3;
