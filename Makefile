@@ -43,7 +43,7 @@ test: build $(VENV)/ready ## Runs everything that proves it.
 	$(CARGO) test --release --workspace
 	@deploy/real-data-summary target/real-data-tests.log
 
-# What `make bench-models` and `make bench-index` pass on, e.g. BENCH="--only default" or BENCH="--rows 3700".
+# What the `make bench-*` targets pass on, e.g. BENCH="--only default" or BENCH="--rows 3700".
 BENCH ?=
 
 .PHONY: bench-models
@@ -83,6 +83,10 @@ VENV_INDEX := .venv-index
 bench-index: $(VENV_INDEX)/ready ## Compares the search of a shard with usearch, hnswlib, faiss and ScaNN; installs them into .venv-index.
 	$(CARGO) build --release -p index --example bench
 	$(VENV_INDEX)/bin/python examples/bench-index/bench.py --program $(BIN)/examples/bench $(BENCH)
+.PHONY: bench-scaling
+bench-scaling: $(VENV_INDEX)/ready ## Measures how the cost of a shard grows up to 3 million rows, and plans larger catalogs; hours.
+	$(CARGO) build --release -p index --example bench
+	$(VENV_INDEX)/bin/python examples/bench-index/scaling.py --program $(BIN)/examples/bench $(BENCH)
 $(VENV_INDEX)/ready: examples/bench-index/requirements.txt
 	$(PYTHON) -m venv $(VENV_INDEX)
 	$(VENV_INDEX)/bin/python -m pip install --quiet --disable-pip-version-check -r $<

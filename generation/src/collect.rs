@@ -24,7 +24,8 @@ const GRACE: Duration = Duration::from_secs(3600);
 /// generation half removed is none, and the next collection finishes it. In a bucket the same files without a manifest
 /// may be those of a builder at work: they go when the newest of them is more than a day old.
 ///
-/// Deltas of the catalog go, too, an hour after they came, once every generation that is left holds them.
+/// Deltas of the catalog go, too, an hour after they came, once every generation that is left holds them, and so does the
+/// catalog that each was made of.
 ///
 /// # Errors
 /// If the store cannot be read or a file cannot be removed.
@@ -43,7 +44,7 @@ pub async fn collect(store: &Store, keep: usize) -> Result<Vec<String>, Error> {
     for id in store.generations().await? {
         // A generation that cannot be read may need every delta.
         let opened = open::open(store, &id).await;
-        let from = opened.map_or(0, |opened| opened.manifest.updates_from);
+        let from = opened.map_or(0, |opened| opened.manifest.needs_after());
         held = Some(held.map_or(from, |least: u64| least.min(from)));
     }
     deltas::remove(store, held.unwrap_or(0), GRACE).await?;

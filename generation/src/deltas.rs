@@ -42,23 +42,35 @@ pub struct Vectors {
 ///
 /// # Errors
 /// [`Error::Missing`] if `after` was removed from the log long ago: nobody would ever read what follows it.
+/// [`Error::Mismatch`] if the delta is too large to be read back.
 pub async fn append(store: &Store, changes: &Changes, after: u64) -> Result<u64, Error> {
+    if after == 0 || !store.exists(&path(after)).await? {
+        // Where nobody has a number yet, any follows; else the log must go on from here.
+        let first = numbers(store).await?.first().copied();
+        if first.is_some_and(|first| first > after + 1) {
+            return Err(Error::Missing {
+                what: "delta",
+                name: after.to_string(),
+            });
+        }
+    }
     let mut number = after + 1;
-    while !store
-        .create(&path(number), format::encode_changes(number, changes))
-        .await?
-    {
+    loop {
+        let bytes = format::encode_changes(number, changes);
+        if bytes.len() as u64 > BYTES_LIMIT {
+            let expected = format!("at most {BYTES_LIMIT}");
+            return Err(Error::mismatch(
+                path(number),
+                "size in bytes",
+                bytes.len(),
+                expected,
+            ));
+        }
+        if store.create(&path(number), bytes).await? {
+            return Ok(number);
+        }
         number += 1;
     }
-    let follows = store.exists(&path(number - 1)).await?;
-    if follows || numbers(store).await? == [number] {
-        return Ok(number);
-    }
-    store.remove(&path(number)).await?;
-    Err(Error::Missing {
-        what: "delta",
-        name: (number - 1).to_string(),
-    })
 }
 
 /// Reads a delta; `None` if there is none of that number, or no longer.

@@ -47,6 +47,9 @@ pub struct Manifest {
     /// The last delta of the catalog's log that the shards hold, see [`crate::deltas`].
     #[serde(default)]
     pub updates_from: u64,
+    /// The catalog that they were made of, beside the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<CatalogEntry>,
     /// The evaluation report of the artifact, if it had one.
     pub report: Option<serde_json::Value>,
 }
@@ -101,6 +104,16 @@ pub struct Engine {
     pub expansion_add: usize,
     /// Candidates looked at while searching.
     pub expansion_search: usize,
+}
+
+/// The catalog that a generation was made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CatalogEntry {
+    /// BLAKE3 of the catalog's file, in hex.
+    pub blake3: String,
+    /// The last delta that the file is taken to hold: those after it, up to [`Manifest::updates_from`], won over it.
+    pub delta: u64,
 }
 
 /// Size and hash of a file.
@@ -226,6 +239,14 @@ impl Manifest {
             is("size of a rows file", self.entry(&shard.rows)?.bytes, bytes)?;
         }
         Ok(())
+    }
+
+    /// The last delta that nobody needs who has this generation and what it was made of.
+    pub(crate) fn needs_after(&self) -> u64 {
+        let catalog = self.catalog.as_ref();
+        catalog.map_or(self.updates_from, |catalog| {
+            catalog.delta.min(self.updates_from)
+        })
     }
 
     fn total(&self) -> u64 {

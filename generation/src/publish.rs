@@ -15,7 +15,7 @@ use crate::{
     claims, durable,
     error::{AtPath as _, Error},
     hash,
-    manifest::{self, Engine, FileEntry, Manifest, Metric, Partitioner, ShardEntry},
+    manifest::{self, CatalogEntry, Engine, FileEntry, Manifest, Metric, Partitioner, ShardEntry},
     name, partition,
     pointer::{Current, Versioned},
     staging::StagedDir,
@@ -51,6 +51,8 @@ pub struct Draft {
     pub engine: Engine,
     /// The last delta of the catalog's log that the shards hold.
     pub updates_from: u64,
+    /// The catalog that they were made of, if it is known.
+    pub catalog: Option<CatalogEntry>,
     /// The evaluation report of the artifact, if it had one.
     pub report: Option<serde_json::Value>,
 }
@@ -149,6 +151,7 @@ impl Draft {
             engine: self.engine,
             files,
             updates_from: self.updates_from,
+            catalog: self.catalog,
             report: self.report,
         }
     }

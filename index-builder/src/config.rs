@@ -23,6 +23,8 @@ pub struct Config {
     pub catalog: PathBuf,
     /// Its format.
     pub catalog_format: Format,
+    /// The last delta of the catalog's log that the catalog holds; 0 if that is not known.
+    pub catalog_delta: u64,
     /// Vectors made elsewhere; empty lets the item towers make them.
     pub vectors: PathBuf,
     /// The artifact's embedding space; empty takes the only one of the store.

@@ -123,7 +123,7 @@ impl Items {
             }
             self.counts.rows += 1;
             match self.catalog.item() {
-                Ok(item) if self.updates.out.contains(&item.id) => {}
+                Ok(item) if self.goes(item.id) => {}
                 Ok(item) if self.takes(&item) => return Ok(Some(Entry { row, item })),
                 Ok(_) => self.counts.left_out += 1,
                 Err(cause) => self.reject(row, &cause),
@@ -159,6 +159,12 @@ impl Items {
         let artifact = self.artifact.as_ref();
         let reads = |artifact: &Arc<Artifact>| artifact.reads_any(&item.features);
         self.knows(item) || (self.unknown_items && artifact.is_some_and(reads))
+    }
+
+    /// Whether the log took an item out, or put another in its place that cannot be embedded.
+    fn goes(&self, id: u64) -> bool {
+        let Updates { put, out, .. } = &*self.updates;
+        out.contains(&id) || put.get(&id).is_some_and(|fresh| !self.takes_fresh(fresh))
     }
 
     /// Whether an item that the log put in can be embedded, as a server does it: whether unknown ones are wanted is settled.

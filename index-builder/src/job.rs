@@ -100,10 +100,12 @@ impl Job {
         verify::report(&artifact, config.verify.hr_floor)?;
         let current = store.current().await?.map(|current| current.value);
         let serving = current.as_ref().map(|current| current.serving.as_str());
-        let updates = Range::now(&store, serving).await?;
         let (settings, space) = (config.clone(), artifact.space().to_owned());
-        let make = move || Plan::make(&settings, &space, current, updates);
+        let named = current.clone();
+        let make = move || Plan::make(&settings, &space, named);
         let mut plan = task::spawn_blocking(make).await??;
+        let (file, held) = (&plan.catalog.blake3, config.catalog_delta);
+        plan.updates = Range::now(&store, serving, file, held).await?;
         let before = match work.read::<Plan>(plan::FILE) {
             Ok(before) => before,
             Err(cause) => {

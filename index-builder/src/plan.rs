@@ -75,7 +75,7 @@ pub(crate) struct Settings {
 }
 
 impl Plan {
-    /// Plans a job: reads the catalog, and the ready vectors, once to hash them; blocks the thread.
+    /// Plans a job that takes in nothing of the log: reads the catalog, and the ready vectors, once to hash them; blocks the thread.
     ///
     /// # Errors
     /// [`Error::Read`] if one of them cannot be read.
@@ -83,7 +83,6 @@ impl Plan {
         config: &Config,
         space: &str,
         current: Option<Current>,
-        updates: Range,
     ) -> Result<Self, Error> {
         let vectors = config.has_vectors().then_some(&config.vectors);
         Ok(Self {
@@ -92,7 +91,7 @@ impl Plan {
             catalog: Input::of(&config.catalog)?,
             vectors: vectors.map(|path| Input::of(path)).transpose()?,
             current,
-            updates,
+            updates: Range::default(),
             settings: Settings::of(config),
         })
     }

@@ -4,7 +4,7 @@ use std::{fs, io, path::Path, sync::Arc, time::Instant};
 
 use encoder::signature;
 use generation::{
-    manifest::{Engine, Manifest, Metric},
+    manifest::{CatalogEntry, Engine, Manifest, Metric},
     open,
     publish::{Draft, Staging},
     store::Current,
@@ -142,6 +142,10 @@ fn draft(job: &Job, shards: &[Made<Shard>], verified: &Verified) -> Draft {
             expansion_search: verified.expansion_search,
         },
         updates_from: job.plan.updates.up_to,
+        catalog: Some(CatalogEntry {
+            blake3: job.plan.catalog.blake3.clone(),
+            delta: job.plan.updates.after,
+        }),
         report: job.artifact.report().cloned(),
     }
 }

@@ -1,9 +1,13 @@
-//! What the catalog's log says since the generation that serves was made: it wins over the catalog's file.
+//! What the catalog's log says that the catalog's file does not: it wins over the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use encoder::features::CatalogItem;
-use generation::{deltas, open, store::Store};
+use generation::{
+    deltas,
+    open::{self, Generation},
+    store::Store,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
@@ -12,7 +16,7 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Range {
-    /// The last that the generation that serves holds.
+    /// The last that the catalog's file is taken to hold.
     pub(crate) after: u64,
     /// The last of them.
     pub(crate) up_to: u64,
@@ -30,23 +34,35 @@ pub(crate) struct Updates {
 }
 
 impl Range {
-    /// All that is in the log now, after what the generation `serving` holds.
+    /// All that is in the log now and the catalog's file is not taken to hold.
+    ///
+    /// That is what came after `held` if it is not 0, else after what the generation `serving` holds; where that was made of the
+    /// same file, whose hash is `blake3`, after what the file was taken to hold then.
     ///
     /// # Errors
     /// If the log cannot be listed.
-    pub(crate) async fn now(store: &Store, serving: Option<&str>) -> Result<Self, Error> {
-        let after = match serving {
-            None => 0,
-            // Of one that cannot be read nothing is known; all that is left of the log is newer than what was collected.
-            Some(id) => {
-                let opened = open::open(store, id).await;
-                opened.map_or(0, |opened| opened.manifest.updates_from)
-            }
+    pub(crate) async fn now(
+        store: &Store,
+        serving: Option<&str>,
+        blake3: &str,
+        held: u64,
+    ) -> Result<Self, Error> {
+        let numbers = deltas::numbers(store).await?;
+        let after = match (held, serving) {
+            (0, None) => 0,
+            (0, Some(id)) => match open::open(store, id).await {
+                Ok(Generation { manifest, .. }) => {
+                    let same = manifest.catalog.filter(|catalog| catalog.blake3 == blake3);
+                    same.map_or(manifest.updates_from, |catalog| catalog.delta)
+                }
+                // Of one that cannot be read nothing is known but that the log is as long as it needs.
+                Err(_) => numbers.first().map_or(0, |first| first - 1),
+            },
+            (held, _) => held,
         };
-        let last = deltas::numbers(store).await?.pop();
         Ok(Self {
             after,
-            up_to: last.unwrap_or(0).max(after),
+            up_to: numbers.last().copied().unwrap_or(0).max(after),
         })
     }
 }
@@ -55,13 +71,15 @@ impl Updates {
     /// Reads the deltas of a range, with the vectors that were made of them in a space.
     ///
     /// # Errors
-    /// If one cannot be read, or [`Error::Json`] for an item that is none.
+    /// If one is missing or cannot be read, or [`Error::Json`] for an item that is none.
     pub(crate) async fn read(store: &Store, range: Range, space: &str) -> Result<Self, Error> {
         let mut updates = Self::default();
-        let mut numbers = deltas::numbers(store).await?;
-        numbers.retain(|number| range.after < *number && *number <= range.up_to);
-        for number in numbers {
-            let changes = deltas::read(store, number).await?.unwrap_or_default();
+        for number in range.after + 1..=range.up_to {
+            let missing = || generation::error::Error::Missing {
+                what: "delta",
+                name: number.to_string(),
+            };
+            let changes = deltas::read(store, number).await?.ok_or_else(missing)?;
             let vectors = deltas::read_vectors(store, number, space).await?;
             let mut vectors = vectors.unwrap_or_default().rows;
             for (id, item) in changes.items {

@@ -39,7 +39,7 @@ pub enum Condition {
 }
 
 /// What is known of a shard's items by attribute: which rows have a text, and which numbers rows have.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Attributes {
     texts: HashMap<String, HashMap<String, RoaringBitmap>>,
     /// Numbers ascending, and their rows.
@@ -82,6 +82,26 @@ impl Attributes {
     pub(crate) fn settle(&mut self) {
         for numbers in self.numbers.values_mut() {
             numbers.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        }
+    }
+
+    /// Takes up what is known of more rows, whose numbers count from `first`; what is known is in order and stays so.
+    pub(crate) fn merge(&mut self, more: Self, first: u32) {
+        for (attribute, texts) in more.texts {
+            let known = entry(&mut self.texts, &attribute);
+            for (text, rows) in texts {
+                entry(known, &text).extend(rows.iter().map(|row| first + row));
+            }
+        }
+        for (attribute, numbers) in more.numbers {
+            let known = entry(&mut self.numbers, &attribute);
+            known.extend(
+                numbers
+                    .into_iter()
+                    .map(|(number, row)| (number, first + row)),
+            );
+            // Two runs in order: this sort merges them.
+            known.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         }
     }
 

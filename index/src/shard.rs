@@ -204,12 +204,20 @@ impl<R: Rows> Shard<R> {
         number: u64,
         upserts: &[Upsert<'_>],
         deletes: &[u64],
-        describe: impl FnMut(&[u8], &mut Described<'_>) -> Result<(), E>,
+        mut describe: impl FnMut(&[u8], &mut Described<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        // All that takes long comes before searches have to wait.
+        let mut attributes = Attributes::default();
+        let found = upserts.iter().filter(|upsert| upsert.vector.is_some());
+        for (upsert, row) in found.zip(0..) {
+            describe(upsert.bytes, &mut attributes.of(row))?;
+        }
+        attributes.settle();
+        let ids = self.rows.view().ids();
         let mut tail = self.tail.write().unwrap_or_else(PoisonError::into_inner);
         tail.check(number, upserts)?;
-        let ids = self.rows.view().ids();
-        tail.apply(number, upserts, deletes, ids, describe)
+        tail.apply(number, upserts, deletes, ids, attributes);
+        Ok(())
     }
 
     /// The number of the last delta taken up.
@@ -391,7 +399,7 @@ impl<R: Rows> Shard<R> {
         // A walk for more looks at as many as it wants.
         let fetch = match self.tier() {
             0 => fetch,
-            tier => fetch.max(self.effort << tier),
+            tier => fetch.max(self.effort).saturating_mul(1 << tier),
         };
         let mut candidates = Vec::new();
         for query in queries.chunks_exact(rows.dim()) {

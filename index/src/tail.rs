@@ -13,7 +13,7 @@ use roaring::RoaringBitmap;
 use crate::{
     error::Error,
     exact,
-    filter::{Attributes, Described, Filter},
+    filter::{Attributes, Filter},
     hit::Hit,
     rows::{RowsView, unusable},
 };
@@ -147,26 +147,17 @@ impl Tail {
         Ok(())
     }
 
-    /// Takes up a delta that was checked; `ids` are those of the shard's rows, ascending.
-    ///
-    /// # Errors
-    /// The first that `describe` returns; then nothing is taken up.
-    pub(crate) fn apply<E>(
+    /// Takes up a delta that was checked; `ids` are those of the shard's rows, ascending, and `attributes` what is known of the
+    /// upserts that have a vector, by their place among those.
+    pub(crate) fn apply(
         &mut self,
         number: u64,
         upserts: &[Upsert<'_>],
         deletes: &[u64],
         ids: &[u64],
-        mut describe: impl FnMut(&[u8], &mut Described<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let mut attributes = self.attributes.clone();
-        let found = upserts.iter().filter(|upsert| upsert.vector.is_some());
-        for (upsert, row) in found.zip(self.ids.len()..) {
-            describe(upsert.bytes, &mut attributes.of(row as u32))?;
-        }
-        attributes.settle();
-        self.attributes = attributes;
-
+        attributes: Attributes,
+    ) {
+        self.attributes.merge(attributes, self.ids.len() as u32);
         let out = upserts.iter().map(|upsert| &upsert.id).chain(deletes);
         for id in out {
             self.end(*id, number, ids);
@@ -182,7 +173,6 @@ impl Tail {
             self.versions.entry(*id).or_default().push(row);
         }
         self.number = number;
-        Ok(())
     }
 
     /// Rows of the shard that are gone as of a number, ascending.

@@ -1,11 +1,8 @@
 //! Puts items into the catalog and takes items out: checked, embedded, and on disk before the answer.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use encoder::features::CatalogItem;
+use encoder::features::{CatalogItem, Value};
 use generation::{deltas::Changes, partition};
 use service::blocking::Blocking;
 
@@ -56,19 +53,9 @@ impl Changing {
     pub(crate) async fn upsert(&self, items: Vec<CatalogItem>) -> Result<Upserted, Error> {
         check_count(items.len())?;
         let held = self.serving(items.len())?;
-        let items = items.into_iter().map(|item| named(item, &held));
-        let items: Vec<CatalogItem> = items.collect::<Result<_, _>>()?;
-        let mut changes = Changes::default();
-        for item in &items {
-            let bytes = serde_json::to_vec(item).map_err(|source| Error::Json {
-                what: "an item",
-                source,
-            })?;
-            if changes.items.insert(item.id, Some(bytes)).is_some() {
-                return Err(field(format!("has item {} twice", item.id)));
-            }
-        }
         let space = held.manifest.space.clone();
+        let prepare = move || prepare(items, &held);
+        let (items, changes) = self.embedding.run(prepare).await??;
         let model = self.models.get(&space).await?;
         let vectors = embed::embed(&model, items, &self.embedding).await?;
         let ids = changes.items.keys().copied();
@@ -86,9 +73,14 @@ impl Changing {
     /// As [`Changing::upsert`].
     pub(crate) async fn delete(&self, items: Vec<Asked>) -> Result<u64, Error> {
         check_count(items.len())?;
-        self.serving(items.len())?;
-        let ids: BTreeSet<u64> = items.iter().map(Asked::id).collect();
-        let items: BTreeMap<_, _> = ids.into_iter().map(|id| (id, None)).collect();
+        let held = self.serving(items.len())?;
+        let meant = move || {
+            let meant = items.iter().map(|name| is_meant(name, &held));
+            let meant: Vec<bool> = meant.collect::<Result<_, _>>()?;
+            let named = items.iter().zip(meant).filter(|(_, meant)| *meant);
+            Ok::<_, Error>(named.map(|(name, _)| (name.id(), None)).collect())
+        };
+        let items: BTreeMap<_, _> = self.embedding.run(meant).await??;
         let changes = Changes { items };
         let vectors = None;
         self.writer.put(Change { changes, vectors }).await
@@ -110,10 +102,38 @@ impl Changing {
     }
 }
 
-/// Gives an item the id that its key makes.
+/// Names the items and writes them as the log keeps them. Reads what the shards have, so call it off the async executor.
+fn prepare(items: Vec<CatalogItem>, held: &Held) -> Result<(Vec<CatalogItem>, Changes), Error> {
+    let items = items.into_iter().map(|item| named(item, held));
+    let items: Vec<CatalogItem> = items.collect::<Result<_, _>>()?;
+    let mut changes = Changes::default();
+    for item in &items {
+        let bytes = serde_json::to_vec(item).map_err(|source| Error::Json {
+            what: "an item",
+            source,
+        })?;
+        if changes.items.insert(item.id, Some(bytes)).is_some() {
+            return Err(field(format!("has item {} twice", item.id)));
+        }
+    }
+    Ok((items, changes))
+}
+
+/// Gives an item the id that its key makes; refuses what could not be read back or told apart.
 fn named(mut item: CatalogItem, held: &Held) -> Result<CatalogItem, Error> {
+    for (feature, value) in &item.features {
+        if let Value::Number(number) = value
+            && !number.is_finite()
+        {
+            let description = format!("has an item whose {feature} is {number}, it must be finite");
+            return Err(field(description));
+        }
+    }
     let Some(key) = &item.key else {
-        return Ok(item);
+        return match item.id {
+            0 => Err(field("has an item with neither id nor key".to_owned())),
+            _ => Ok(item),
+        };
     };
     let id = partition::item_id(key);
     if item.id != 0 && item.id != id {
@@ -128,6 +148,18 @@ fn named(mut item: CatalogItem, held: &Held) -> Result<CatalogItem, Error> {
     }
     item.id = id;
     Ok(item)
+}
+
+/// Whether the item of that id is the one named: in a catalog of numbers, a key may make the id of some item.
+fn is_meant(name: &Asked, held: &Held) -> Result<bool, Error> {
+    let other = match name {
+        Asked::Id(_) => None,
+        Asked::Key(_) => catalog::find(held, &Asked::Id(name.id()))?,
+    };
+    Ok(
+        other
+            .is_none_or(|other| matches!(name, Asked::Key(key) if other.key.as_ref() == Some(key))),
+    )
 }
 
 fn check_count(found: usize) -> Result<(), Error> {

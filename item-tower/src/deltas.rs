@@ -19,6 +19,9 @@ use crate::{
     shards::{Shards, held::Held},
 };
 
+/// After so many looks at the log it is looked for a hole.
+const LOOKS: u64 = 64;
+
 /// The catalog's log, and what it takes to read it in the embedding space of any generation.
 #[derive(Clone)]
 pub(crate) struct Log {
@@ -45,10 +48,27 @@ impl Log {
     /// Keeps what `shards` holds up to the log for good; looks every `refresh`, and at once where this member put a delta.
     pub(crate) async fn follow(&self, shards: &Shards, refresh: Duration) -> Infallible {
         let mut told: Option<String> = None;
-        loop {
+        for look in 0_u64.. {
             let mut found = None;
-            for held in shards.snapshot().held() {
-                found = self.catch_up(held).await.err().or(found);
+            // One delta of each in turn, what answers first.
+            loop {
+                let snapshot = shards.snapshot();
+                let (mut moved, answering) = (false, snapshot.answering());
+                let first = |held: &&Arc<Held>| answering != Some(held.manifest.id.as_str());
+                let mut all: Vec<&Arc<Held>> = snapshot.held().iter().collect();
+                all.sort_by_key(first);
+                for held in all {
+                    match self.step(held).await {
+                        Ok(more) => moved |= more,
+                        Err(cause) => found = Some(cause),
+                    }
+                }
+                if !moved {
+                    break;
+                }
+            }
+            if found.is_none() && look.is_multiple_of(LOOKS) {
+                found = self.find_hole(shards).await.err();
             }
             let found = found.map(|cause| cause.to_string());
             if let Some(cause) = found.as_ref().filter(|cause| told.as_ref() != Some(cause)) {
@@ -58,22 +78,50 @@ impl Log {
             // Whether it was told or the time has passed makes no difference.
             let _ = timeout(refresh, self.news.notified()).await;
         }
+        std::future::pending().await
     }
 
-    /// Applies what the log has that `held` has not.
+    /// Applies all that the log has and `held` has not.
     ///
     /// # Errors
-    /// If a delta cannot be read or embedded; then `held` stays as it is before that one.
+    /// As [`Log::step`], or if deltas are missing from the log.
     pub(crate) async fn catch_up(&self, held: &Arc<Held>) -> Result<(), Error> {
-        loop {
-            let number = held.delta() + 1;
-            let Some(changes) = deltas::read(&self.store, number).await? else {
-                return Ok(());
-            };
-            let vectors = self.vectors(number, &held.manifest.space, &changes).await?;
-            let held = Arc::clone(held);
-            let apply = move || held.apply(number, &changes, &vectors);
-            self.applying.run(apply).await??;
+        while self.step(held).await? {}
+        self.check_end(held.delta()).await
+    }
+
+    /// Applies the next delta; false if there is none.
+    ///
+    /// # Errors
+    /// If it cannot be read or embedded; then `held` stays as it is before it.
+    async fn step(&self, held: &Arc<Held>) -> Result<bool, Error> {
+        let number = held.delta() + 1;
+        let Some(changes) = deltas::read(&self.store, number).await? else {
+            return Ok(false);
+        };
+        let vectors = self.vectors(number, &held.manifest.space, &changes).await?;
+        let held = Arc::clone(held);
+        let apply = move || held.apply(number, &changes, &vectors);
+        self.applying.run(apply).await??;
+        Ok(true)
+    }
+
+    /// Refuses a log that goes on where a delta of it is missing.
+    async fn find_hole(&self, shards: &Shards) -> Result<(), Error> {
+        let snapshot = shards.snapshot();
+        let ends = snapshot.held().iter().map(|held| held.delta());
+        match ends.min() {
+            Some(end) => self.check_end(end).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn check_end(&self, end: u64) -> Result<(), Error> {
+        let after = deltas::numbers(&self.store).await?;
+        let after = after.into_iter().find(|number| *number > end);
+        match after.filter(|after| *after > end + 1) {
+            None => Ok(()),
+            Some(after) => Err(Error::Hole { end, after }),
         }
     }
 

@@ -63,10 +63,12 @@ impl Meter {
                 .is_multiple_of(self.every)
     }
 
-    /// Takes up what a search found and what there was. From time to time it returns by how many tiers harder searches of the
-    /// shard are to look: 1 if they find less than they should, -1 if they find so much that less may do.
-    pub(crate) fn count(&self, shard: u32, found: &Found, truth: &Found) -> Option<isize> {
-        let (counts, last) = self.shards.get(&shard).zip(truth.hits.last())?;
+    /// Takes up what a search found and what there was. Returns from time to time that searches of the shard find less than they
+    /// should: they are to look harder.
+    pub(crate) fn count(&self, shard: u32, found: &Found, truth: &Found) -> bool {
+        let Some((counts, last)) = self.shards.get(&shard).zip(truth.hits.last()) else {
+            return false;
+        };
         // Equal scores are as good as each other.
         let right = found.hits.iter().filter(|hit| hit.score >= last.score);
         let right = right.count() as u64;
@@ -75,7 +77,7 @@ impl Meter {
         let wanted = counts.wanted.fetch_add(hits, Relaxed) + hits;
         let searches = counts.searches.fetch_add(1, Relaxed) + 1;
         if self.target == 0.0 || !searches.is_multiple_of(WINDOW) {
-            return None;
+            return false;
         }
         let mut decided = counts
             .decided
@@ -83,13 +85,7 @@ impl Meter {
             .unwrap_or_else(PoisonError::into_inner);
         let (wanted_before, found_before) = mem::replace(&mut *decided, (wanted, found));
         let of = wanted.saturating_sub(wanted_before).max(1);
-        let recall = found.saturating_sub(found_before) as f64 / of as f64;
-        let ample = self.target + 0.75 * (1.0 - self.target);
-        match recall {
-            recall if recall < self.target => Some(1),
-            recall if recall > ample => Some(-1),
-            _ => None,
-        }
+        (found.saturating_sub(found_before) as f64) < self.target * of as f64
     }
 
     /// What was measured of a shard so far.
@@ -145,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn searches_that_find_too_little_are_to_look_harder_and_those_that_find_all_less_so() {
+    fn searches_that_find_too_little_are_to_look_harder() {
         let meter = Meter::new(1, 0.9, [3]);
         let window = |right: usize| {
             let scores: Vec<f32> = (0..10)
@@ -154,10 +150,10 @@ mod tests {
             let told = (0..WINDOW).map(|_| meter.count(3, &found(&scores), &found(&[0.9; 10])));
             told.collect::<Vec<_>>()
         };
-        for (right, expected) in [(8, Some(1)), (9, None), (10, Some(-1)), (8, Some(1))] {
+        for (right, expected) in [(8, true), (9, false), (10, false), (8, true)] {
             let told = window(right);
             assert_eq!(told.last(), Some(&expected));
-            assert!(told[..told.len() - 1].iter().all(Option::is_none));
+            assert!(told[..told.len() - 1].iter().all(|told| !told));
         }
     }
 

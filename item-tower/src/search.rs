@@ -178,7 +178,7 @@ impl Query {
             .shards
             .iter()
             .filter_map(|(shard, _)| held.shards.get(shard))
-            .map(|shard| shard.len())
+            .map(|shard| shard.len() + shard.changed())
             .sum();
         rows.saturating_mul(self.interests.len())
     }
@@ -195,9 +195,10 @@ impl Query {
             let Ok(truth) = exactly.search(held, *shard, exclude) else {
                 continue;
             };
-            let harder = held.meter.count(*shard, found, &truth);
-            if let (Some(harder), Some(opened)) = (harder, held.shards.get(shard)) {
-                opened.set_tier(opened.tier().saturating_add_signed(harder));
+            if held.meter.count(*shard, found, &truth)
+                && let Some(opened) = held.shards.get(shard)
+            {
+                opened.set_tier(opened.tier() + 1);
             }
         }
     }

@@ -116,10 +116,6 @@ impl Shards {
     async fn load(&self, id: &str, memory: &mut Memory) {
         match self.open(id).await {
             Ok(held) => {
-                let held = Arc::new(held);
-                if let Err(cause) = self.log.catch_up(&held).await {
-                    error!(generation = id, %cause, "fresh items are missing");
-                }
                 info!(generation = id, shards = ?held.shards.keys(), items = held.manifest.items, delta = held.delta(), "generation held");
                 memory.failed.remove(id);
                 self.change(|snapshot| snapshot.add(held));
@@ -132,11 +128,21 @@ impl Shards {
         }
     }
 
-    async fn open(&self, id: &str) -> Result<Held, Error> {
+    /// Opens one generation, with what came since it was made.
+    async fn open(&self, id: &str) -> Result<Arc<Held>, Error> {
         let generation = open::open(&self.store, id).await?;
         let (placement, config) = (self.placement.clone(), self.config.clone());
         let open = move || Held::open(&generation, |shard| placement.is_mine(shard), &config);
-        self.blocking.run(open).await?
+        let held = Arc::new(self.blocking.run(open).await??);
+        match self.log.catch_up(&held).await {
+            // Without what came since it would show items that were taken out; while nothing answers, that is better than nothing.
+            Err(cause) if self.snapshot().answering().is_some() => Err(cause),
+            Err(cause) => {
+                error!(generation = id, %cause, "what came since is missing");
+                Ok(held)
+            }
+            Ok(()) => Ok(held),
+        }
     }
 
     /// Lets go of generations unnamed for `linger`, but never of the last good one.

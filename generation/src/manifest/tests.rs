@@ -38,6 +38,7 @@ fn manifest() -> Manifest {
             expansion_search: 64,
         },
         updates_from: 0,
+        catalog: None,
         report: Some(serde_json::json!({"hr@10": 0.1 + 0.2})),
     }
 }

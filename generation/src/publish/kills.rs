@@ -45,6 +45,7 @@ fn staged(store: &Store, seed: f32) -> (Staging, Draft) {
             expansion_search: 1,
         },
         updates_from: 0,
+        catalog: None,
         report: None,
     };
     (staging, draft)

@@ -222,6 +222,7 @@ pub(crate) fn draft() -> Draft {
             expansion_search: 64,
         },
         updates_from: 0,
+        catalog: None,
         report: Some(serde_json::json!({"hr@10": 0.1 + 0.2, "users": 6040})),
     }
 }

@@ -13,8 +13,9 @@ use crate::{deltas::Log, error::Error, shards::Shards};
 
 /// Callers that wait for a delta; one more waits for its place.
 const QUEUE: usize = 256;
-/// Items of one delta, at most, but for those of the caller that comes last.
+/// Items of one delta, and bytes of them, at most, but for those of the caller that comes last.
 const ITEMS: usize = 8_192;
+const BYTES: usize = 16 << 20;
 
 /// Takes changes.
 pub(crate) struct Writer {
@@ -94,6 +95,7 @@ type Replies = Vec<oneshot::Sender<Result<u64, String>>>;
 fn gather(first: Wanted, wanted: &mut mpsc::Receiver<Wanted>) -> (Change, Replies, Option<Wanted>) {
     let (mut change, mut replies) = (first.change, vec![first.reply]);
     while change.changes.items.len() < ITEMS
+        && change.bytes() < BYTES
         && let Ok(next) = wanted.try_recv()
     {
         if !change.goes_with(&next.change) {
@@ -112,6 +114,12 @@ impl Change {
             (Some((space, _)), Some((other, _))) => space == other,
             _ => true,
         }
+    }
+
+    /// Bytes of the items put in.
+    fn bytes(&self) -> usize {
+        let items = self.changes.items.values().flatten();
+        items.map(Vec::len).sum()
     }
 
     /// Takes up a later change, which wins where both name an item.

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{PoisonError, RwLock},
+    sync::{
+        PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use encoder::features::{CatalogItem, Value};
@@ -40,8 +43,10 @@ pub(crate) struct Held {
     pub(crate) meter: Meter,
     /// Items and counts, most popular first, as many as the generation lists.
     pub(crate) popular: Vec<(u64, u64)>,
-    /// Items of all shards that deltas took out.
+    /// Items of all shards that deltas took out, or put in without a vector.
     deleted: RwLock<HashSet<u64>>,
+    /// Items of all shards that deltas named.
+    changed: AtomicUsize,
     /// The last delta that all shards have taken up.
     delta: watch::Sender<u64>,
 }
@@ -84,6 +89,7 @@ impl Held {
             counts,
             popular: read_popular(generation)?,
             deleted: RwLock::default(),
+            changed: AtomicUsize::new(0),
             delta: watch::Sender::new(manifest.updates_from),
             manifest,
             shards,
@@ -136,24 +142,25 @@ impl Held {
         }
         let mut deleted = self.deleted.write().unwrap_or_else(PoisonError::into_inner);
         for (id, item) in &changes.items {
-            match item {
-                Some(_) => deleted.remove(id),
-                None => deleted.insert(*id),
+            match item.is_some() && vectors.rows.contains_key(id) {
+                true => deleted.remove(id),
+                false => deleted.insert(*id),
             };
         }
+        self.changed.fetch_add(changes.items.len(), Relaxed);
         self.delta.send_replace(number);
         Ok(())
     }
 
-    /// The items that were not taken out since.
+    /// The items that can still be found.
     pub(crate) fn standing(&self, items: impl Iterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
         let deleted = self.deleted.read().unwrap_or_else(PoisonError::into_inner);
         items.filter(|(id, _)| !deleted.contains(id)).collect()
     }
 
-    /// How many rows deltas have made and ended in the shards held.
+    /// How many items deltas have named, those of shards that others hold among them.
     pub(crate) fn changed(&self) -> usize {
-        self.shards.values().map(Shard::changed).sum()
+        self.changed.load(Relaxed)
     }
 
     /// Returns the shard, or says which are held.

@@ -128,6 +128,7 @@ impl Rig {
                 expansion_search: 64,
             },
             updates_from,
+            catalog: None,
             report: None,
         };
         let popular: Vec<(u64, u64)> = ids.iter().rev().map(|&id| (id, id * 10)).collect();

@@ -315,10 +315,25 @@ async fn changes_that_cannot_be_are_refused_by_field() {
         ..item(id)
     };
     let made = partition::item_id("sku-7");
+    let numbered = |number| {
+        let kind = Some(pb::feature_value::Kind::Number(number));
+        let values = [("price".to_owned(), pb::FeatureValue { kind })];
+        pb::Item {
+            features: Some(pb::Features {
+                values: values.into(),
+            }),
+            ..item(1)
+        }
+    };
     for (items, cause) in [
         (vec![], "items: has 0, must have 1 to 1000"),
         (vec![item(1); 1_001], "items: has 1001, must have 1 to 1000"),
         (vec![item(1), item(1)], "items: has item 1 twice"),
+        (vec![item(0)], "items: has an item with neither id nor key"),
+        (
+            vec![numbered(f64::NAN)],
+            "items: has an item whose price is NaN, it must be finite",
+        ),
         (
             vec![key(4, "sku-7")],
             &format!("items: has id 4, the key \"sku-7\" makes {made}"),

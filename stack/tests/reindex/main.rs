@@ -199,9 +199,16 @@ async fn what_came_since_is_in_the_next_generation() {
     let popular = popular.into_inner();
     assert_eq!((popular.ids, popular.counts), (vec![9], vec![9]));
 
-    // The next goes by its file again: nothing came since.
+    // The same file still lacks what came; another is taken to hold it.
     let third = rig.run().await.unwrap();
-    assert_eq!((third.items, third.kept), (49, 48));
+    assert_eq!((third.items, third.kept), (49, 49));
+    rig.write_catalog(&lines(1..=50));
+    let fourth = rig.run().await.unwrap();
+    assert_eq!((fourth.items, fourth.kept), (50, 48));
+    rig.config.catalog_delta = 1;
+    rig.write_catalog(&lines((1..=50).rev()));
+    let fifth = rig.run().await.unwrap();
+    assert_eq!(fifth.items, 49);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -124,6 +124,7 @@ impl Site {
                 expansion_search: 64,
             },
             updates_from: 0,
+            catalog: None,
             report: None,
         };
         staging.commit(draft).await.unwrap()

@@ -119,6 +119,7 @@ impl House {
                 expansion_search: 0,
             },
             updates_from: 0,
+            catalog: None,
             report: None,
         };
         staging.commit(draft).await.unwrap()
