@@ -14,7 +14,7 @@ COPY --from=build /out/libonnxruntime.so /usr/local/lib/
 COPY --from=build /out/onnx /out/user-tower /out/item-tower /out/index-builder /out/gateway /out/twotower /usr/local/bin/
 COPY onnx/towers /etc/twotower/towers
 COPY deploy/*.toml /etc/twotower/
-ENV ORT_DYLIB_PATH=/usr/local/lib/libonnxruntime.so
+ENV ORT_DYLIB_PATH=/usr/local/lib/libonnxruntime.so TWOTOWER_CACHE=/var/lib/twotower/cache
 USER twotower
 WORKDIR /var/lib/twotower
 VOLUME /var/lib/twotower

@@ -381,20 +381,18 @@ def today() -> str:
 def faults() -> list[dict]:
     """Kills 20 publications before each of their operations on the disk, and damages each kind of file 10,000 times."""
     with tempfile.TemporaryDirectory() as folder:
-        kills, damages = Path(folder) / "kills", Path(folder) / "damages"
-        settings = {
-            "TWOTOWER_TEST_KILL_ROUNDS": "20",
-            "TWOTOWER_TEST_KILL_REPORT": str(kills),
-            "TWOTOWER_TEST_DAMAGES": "10000",
-            "TWOTOWER_TEST_DAMAGES_REPORT": str(damages),
-        }
-        command = ["cargo", "test", "--release", "--quiet", "-p", "generation", "--"]
-        for test in ("before_any_operation_on_the_disk", "no_damage_goes_unnoticed"):
-            done = subprocess.run([*command, test], env=os.environ | settings)
+        kills = Path(folder) / "kills"
+        settings = {"TWOTOWER_TEST_KILL_ROUNDS": "20", "TWOTOWER_TEST_KILL_REPORT": str(kills)}
+        run("generation", "before_any_operation_on_the_disk", settings)
         killed, whole = map(int, kills.read_text().split())
-        # The test writes its counts when it has tried everything; without them it crashed.
-        damaged, silent = map(int, damages.read_text().split()) if damages.exists() else (0, 0)
-        crashed = int(done.returncode != 0)
+        damaged = silent = crashed = 0
+        for package in ("generation", "encoder"):
+            report = Path(folder) / package
+            settings = {"TWOTOWER_TEST_DAMAGES": "10000", "TWOTOWER_TEST_DAMAGES_REPORT": str(report)}
+            crashed += int(not run(package, "no_damage_goes_unnoticed", settings))
+            # The test writes its counts when it has tried everything; without them it crashed.
+            tried, unnoticed = map(int, report.read_text().split()) if report.exists() else (0, 0)
+            damaged, silent = damaged + tried, silent + unnoticed
     return [
         row("publish_kills", killed, ">= 240"),
         row("publish_kills_whole", whole, f"= {killed}"),
@@ -402,6 +400,11 @@ def faults() -> list[dict]:
         row("corruptions_silent", silent, "0"),
         row("corruptions_crashed", crashed, "0"),
     ]
+
+
+def run(package: str, test: str, settings: dict[str, str]) -> bool:
+    command = ["cargo", "test", "--release", "--quiet", "-p", package, "--", test]
+    return subprocess.run(command, env=os.environ | settings).returncode == 0
 
 
 def row(name: str, value: float, goal: str) -> dict:

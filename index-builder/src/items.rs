@@ -144,6 +144,11 @@ impl Items {
         artifact.is_none_or(|artifact| artifact.knows_item(item.id))
     }
 
+    /// Whether an item that the log put in takes the place of the row where the shard is gathered.
+    pub(crate) fn is_replaced(&self, entry: &Entry) -> bool {
+        entry.row != NO_ROW && self.updates.put.contains_key(&entry.item.id)
+    }
+
     /// What the rows were so far.
     pub(crate) fn counts(&self) -> Counts {
         self.counts

@@ -19,6 +19,8 @@ use crate::{
     shards::{Shards, held::Held},
 };
 
+/// How many times longer it waits after a failure.
+const PATIENCE: u32 = 10;
 /// After so many looks at the log it is looked for a hole.
 const LOOKS: u64 = 64;
 
@@ -74,9 +76,11 @@ impl Log {
             if let Some(cause) = found.as_ref().filter(|cause| told.as_ref() != Some(cause)) {
                 error!(cause, "the catalog's log cannot be followed");
             }
+            // What failed may take long to fail again.
+            let pause = refresh * if found.is_some() { PATIENCE } else { 1 };
             told = found;
             // Whether it was told or the time has passed makes no difference.
-            let _ = timeout(refresh, self.news.notified()).await;
+            let _ = timeout(pause, self.news.notified()).await;
         }
         std::future::pending().await
     }

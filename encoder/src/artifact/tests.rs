@@ -164,3 +164,58 @@ fn a_vocabulary_shorter_than_its_reserved_ids_is_refused() {
         "{refusal}"
     );
 }
+
+/// How many damages of each file are tried, where the environment says nothing.
+const DAMAGES: usize = 200;
+
+/// Changes bytes as a faulty disk does: a bit, a run of zeros, an end that is missing.
+fn damage(bytes: &[u8], random: u64) -> Vec<u8> {
+    let mut damaged = bytes.to_vec();
+    let at = (random >> 16) as usize % bytes.len();
+    match random % 3 {
+        0 => damaged[at] ^= 1 << (random >> 3 & 7),
+        1 => damaged[at..bytes.len().min(at + 100)].fill(0),
+        _ => damaged.truncate(at),
+    }
+    damaged
+}
+
+#[test]
+fn no_damage_goes_unnoticed() {
+    let damages: usize =
+        std::env::var("TWOTOWER_TEST_DAMAGES").map_or(DAMAGES, |damages| damages.parse().unwrap());
+    let files = [
+        USER_TOWER,
+        ITEM_TOWER,
+        SIGNATURE,
+        "vocabulary/item.id.txt",
+        "golden/test_data_set_0/output_0.pb",
+    ];
+    let (dir, _) = sample();
+    let (mut tried, mut silent, mut state) = (0, 0, 88_172_645_463_325_252_u64);
+    for file in files {
+        let path = dir.path().join(file);
+        let whole = fs::read(&path).unwrap();
+        let mut left = damages;
+        while left > 0 {
+            // Marsaglia's xorshift.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let damaged = damage(&whole, state);
+            if damaged == whole {
+                continue;
+            }
+            fs::write(&path, damaged).unwrap();
+            tried += 1;
+            silent += usize::from(Artifact::open(dir.path()).is_ok());
+            left -= 1;
+        }
+        fs::write(&path, whole).unwrap();
+        Artifact::open(dir.path()).unwrap();
+    }
+    assert_eq!((tried, silent), (files.len() * damages, 0));
+    if let Ok(report) = std::env::var("TWOTOWER_TEST_DAMAGES_REPORT") {
+        fs::write(report, format!("{tried} {silent}")).unwrap();
+    }
+}

@@ -1,12 +1,16 @@
 //! Damaged, foreign and hostile files are refused by name, with both values.
 
-use std::{env, fs};
+use std::{collections::BTreeMap, env, fs};
 
-use generation::{error::Error, open};
+use generation::{
+    deltas::{self, Changes, Vectors},
+    error::Error,
+    open,
+};
 use proptest::prelude::*;
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
-use crate::fixture::{House, Place, in_both};
+use crate::fixture::{House, Place, SPACE, in_both};
 
 in_both! {
     a_truncated_file_is_refused_with_both_sizes,
@@ -170,7 +174,14 @@ async fn no_damage_goes_unnoticed() {
         env::var("TWOTOWER_TEST_DAMAGES").map_or(DAMAGES, |damages| damages.parse().unwrap());
     let mut random = StdRng::seed_from_u64(1);
     let house = Place::Directory.house().await;
-    let id = house.publish(1.0).await.id;
+    let (store, id) = (&house.store, &house.publish(1.0).await.id);
+    let items = BTreeMap::from([(7, Some(b"an item".to_vec())), (9, None)]);
+    deltas::append(store, &Changes { items }, 0).await.unwrap();
+    let rows = BTreeMap::from([(7, vec![1.0, 2.0])]);
+    let vectors = Vectors { dim: 2, rows };
+    deltas::put_vectors(store, 1, SPACE, &vectors)
+        .await
+        .unwrap();
     let files = [
         "manifest.json",
         "shard-0000.rows",
@@ -178,24 +189,36 @@ async fn no_damage_goes_unnoticed() {
         "shard-0001.items",
         "popularity.json",
     ];
+    let of_generation = files.map(|file| format!("generations/{id}/{file}"));
+    let of_log = [
+        format!("deltas/{:020}", 1),
+        format!("deltas/{:020}.{SPACE}", 1),
+    ];
+    let is_read = async |name: &str| match name.strip_prefix("deltas/") {
+        None => open(&house, id, name.rsplit('/').next().unwrap())
+            .await
+            .is_ok(),
+        Some(log) if log.len() == 20 => deltas::read(store, 1).await.is_ok(),
+        Some(_) => deltas::read_vectors(store, 1, SPACE).await.is_ok(),
+    };
     let (mut tried, mut silent) = (0, 0);
-    for file in files {
-        let whole = house.bytes(&id, file).await;
+    for name in of_generation.iter().chain(&of_log) {
+        let whole = store.read(name, 1 << 30).await.unwrap().unwrap();
         let mut left = damages;
         while left > 0 {
             let damaged = damage(&whole, &mut random);
             if damaged == whole {
                 continue;
             }
-            house.tamper(&id, file, &damaged).await;
+            house.put(name, &damaged).await;
             tried += 1;
-            silent += usize::from(open(&house, &id, file).await.is_ok());
+            silent += usize::from(is_read(name).await);
             left -= 1;
         }
-        house.tamper(&id, file, &whole).await;
-        open(&house, &id, file).await.unwrap();
+        house.put(name, &whole).await;
+        assert!(is_read(name).await, "{name}");
     }
-    assert_eq!((tried, silent), (files.len() * damages, 0));
+    assert_eq!((tried, silent), (7 * damages, 0));
     if let Ok(report) = env::var("TWOTOWER_TEST_DAMAGES_REPORT") {
         fs::write(report, format!("{tried} {silent}")).unwrap();
     }

@@ -79,8 +79,10 @@ impl Reader {
         while let Some(entry) = self.items.next()? {
             let before = self.before.as_ref();
             if let Some(vector) = before.and_then(|before| before.of(&entry.item)) {
-                read.kept += 1;
-                read.unknown += u64::from(!self.items.knows(&entry.item));
+                // Of an item and the one whose place it takes, one is indexed.
+                let counts = !self.items.is_replaced(&entry);
+                read.kept += u64::from(counts);
+                read.unknown += u64::from(counts && !self.items.knows(&entry.item));
                 kept.push(entry, vector);
                 if kept.entries.len() == self.chunk && !self.keep(mem::take(&mut kept)) {
                     return Ok(read);
