@@ -278,8 +278,11 @@ def compare(count: int, arguments: argparse.Namespace) -> list[dict]:
         spread = [statistics.median(micros), min(micros), max(micros)]
         ways.append({"way": library, "micros": spread, "recall": reached[library], "effort": efforts.get(library)})
     ways.sort(key=lambda way: way["micros"])
-    write(arguments, count, ways, rows + figures(name, count, ways, ours.name))
-    return rows + figures(name, count, ways, ours.name)
+    rows += figures(name, count, ways, ours.name)
+    write(arguments, count, ways, rows)
+    for found in rows:
+        print(f"  {found['row']:<44} {found['value']:.3f}  {found['goal']}", flush=True)
+    return rows
 
 
 def filtered(ours: Ours, vectors: Vectors, arguments: argparse.Namespace, unfiltered: float) -> list[dict]:
@@ -349,10 +352,25 @@ def write(arguments: argparse.Namespace, count: int, ways: list[dict], rows: lis
     folder = arguments.docs / "index"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{count}.json").write_text(json.dumps(kept, indent=1) + "\n")
+    write_page(arguments.docs)
+
+
+def write_page(docs: Path) -> None:
+    """Writes the page out of what is kept: all sizes, then what other benches measured."""
     page = (HERE / "page.md").read_text()
-    for one in sorted((json.loads(file.read_text()) for file in folder.glob("*.json")), key=lambda one: one["rows"]):
-        page += section(one)
-    (arguments.docs / "index.md").write_text(page)
+    sizes = [json.loads(file.read_text()) for file in (docs / "index").glob("[0-9]*.json")]
+    page += "".join(section(one) for one in sorted(sizes, key=lambda one: one["rows"]))
+    for name, title in (("catalog", "Changes of the catalog"), ("faults", "Faults")):
+        file = docs / "index" / f"{name}.json"
+        if file.exists():
+            page += f"\n## {title}\n\n" + table(json.loads(file.read_text()))
+    (docs / "index.md").write_text(page)
+
+
+def table(rows: list[dict]) -> str:
+    """Rows of a report, with the command and the day of the first."""
+    text = f"`{rows[0]['command']}`, {rows[0]['date']}.\n\n| figure | value | goal |\n|---|---|---|\n"
+    return text + "".join(f"| `{row['row']}` | {row['value']:.3f} {'' if row['unit'] == '1' else row['unit']} | {row['goal']} |\n" for row in rows)
 
 
 def section(one: dict) -> str:
@@ -370,7 +388,6 @@ def section(one: dict) -> str:
     text += "\n| figure | value | goal |\n|---|---|---|\n"
     for figure in one["figures"]:
         text += f"| `{figure['row']}` | {figure['value']:.3f} | {figure['goal']} |\n"
-    print(text, flush=True)
     return text
 
 
@@ -411,10 +428,14 @@ def row(name: str, value: float, goal: str) -> dict:
     return {"row": name, "value": value, "unit": "1", "goal": goal}
 
 
+def stamp(rows: list[dict]) -> list[dict]:
+    return [row | {"command": "make bench-index", "date": today()} for row in rows]
+
+
 def merge(report: Path, rows: list[dict]) -> None:
     old = json.loads(report.read_text()) if report.exists() else []
     names = {row["row"] for row in rows}
-    stamped = [row | {"command": "make bench-index", "date": today()} for row in rows]
+    stamped = stamp(rows)
     report.parent.mkdir(parents=True, exist_ok=True)
     partial = report.with_suffix(".partial")
     partial.write_text(json.dumps([row for row in old if row["row"] not in names] + stamped, indent=2))
@@ -444,7 +465,10 @@ def main() -> None:
         violations += sum(found["value"] for found in rows if found["row"].startswith("filter_violations"))
         merge(arguments.report, [*rows, row("filter_violations", violations, "0")])
     if arguments.faults:
-        merge(arguments.report, faults())
+        found = faults()
+        merge(arguments.report, found)
+        (arguments.docs / "index" / "faults.json").write_text(json.dumps(stamp(found), indent=1) + "\n")
+    write_page(arguments.docs)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 //! Measures how a house takes changes of its catalog: `make bench-catalog`.
 //!
 //! The catalog is made up, and the towers are those of `encoder::sample`, whose every answer can be told in advance. Rows go
-//! into `target/report/index.json`.
+//! into `target/report/index.json` and `docs/index/catalog.json`.
 #![expect(clippy::print_stdout, reason = "figures are its output")]
 
 mod fresh;
@@ -10,7 +10,7 @@ mod process;
 mod reindex;
 mod swaps;
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use clap::Parser;
 use onnx::bench::report::{self, Row};
@@ -30,6 +30,9 @@ struct Options {
     /// Where the figures go.
     #[arg(long, default_value = "target/report/index.json")]
     report: PathBuf,
+    /// Where they are kept for `docs/index.md`, which `make bench-index` writes.
+    #[arg(long, default_value = "docs/index/catalog.json")]
+    docs: PathBuf,
 }
 
 #[tokio::main]
@@ -59,7 +62,10 @@ async fn main() -> anyhow::Result<()> {
         );
     }
     report::merge(&options.report, &rows)?;
-    Ok(())
+    Ok(fs::write(
+        &options.docs,
+        serde_json::to_string_pretty(&rows)? + "\n",
+    )?)
 }
 
 /// Name, value, unit and goal.
