@@ -447,7 +447,7 @@ def main() -> None:
     parser.add_argument("--program", type=Path, required=True, help="the example `bench` of the index crate")
     parser.add_argument("--report", type=Path, default=Path("target/report/index.json"))
     parser.add_argument("--docs", type=Path, default=Path("docs"), help="where the page goes, and what it is written from")
-    parser.add_argument("--rows", type=int, nargs="+", default=list(NAMES))
+    parser.add_argument("--rows", type=int, nargs="*", default=list(NAMES))
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--interests", type=int, default=5)
     parser.add_argument("--users", type=int, default=100)

@@ -84,7 +84,7 @@ def page(kept: dict) -> str:
         row("slope_open", opening[1], ""),
     ]
     text += "\n## Planned from these slopes\n\n"
-    text += "| items | shards of | members (2 replicas of each shard, a shard a core, 16 cores) | memory a member, GiB | graphs, core-hours | CPU of all shards a recall, ms | slowest shard, ms | what all of 2 x the members answer at most, recalls/s |\n|---|---|---|---|---|---|---|---|\n"
+    text += "| items | shards of | members (2 replicas of each shard, a shard a core, 16 cores) | memory a member, GiB | graphs, core-hours | CPU of all shards a recall, ms | slowest shard, ms | recalls/s of all members, at most |\n|---|---|---|---|---|---|---|---|\n"
     a_row = max(size["bytes_a_row"] for size in sizes)
     for items, shard in ((10_000_000, 1_000_000), (100_000_000, 1_000_000), (1_000_000_000, 3_000_000)):
         shards = math.ceil(items / shard)

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use encoder::sample::KINDS;
 use proto::v1::{
-    self as pb, catalog_service_client::CatalogServiceClient, feature_value::Kind, item_ref::Name,
-    search_service_client::SearchServiceClient,
+    self as pb, catalog_service_client::CatalogServiceClient, condition, feature_value::Kind,
+    item_ref::Name, search_service_client::SearchServiceClient,
 };
 use tokio::time::Instant;
 
@@ -75,12 +75,16 @@ async fn upsert(replica: &Replica, id: u64) -> anyhow::Result<u64> {
 }
 
 async fn delete(replica: &Replica, id: u64) -> anyhow::Result<u64> {
-    let item = pb::ItemRef {
-        name: Some(Name::Id(id)),
-    };
-    let request = pb::DeleteItemsRequest { items: vec![item] };
+    let items = vec![by_id(id)];
+    let request = pb::DeleteItemsRequest { items };
     let mut client = CatalogServiceClient::new(replica.channel.clone());
     Ok(client.delete_items(request).await?.into_inner().delta)
+}
+
+fn by_id(id: u64) -> pb::ItemRef {
+    pb::ItemRef {
+        name: Some(Name::Id(id)),
+    }
 }
 
 /// A search of both shards for what is near item `id`.
@@ -119,6 +123,19 @@ async fn finds(
     generation: &str,
     id: u64,
 ) -> anyhow::Result<bool> {
-    let found = search(replica, query(catalog, generation, id, None)).await?;
-    Ok(found.iter().any(|hits| hits.ids.contains(&id)))
+    let has = pb::HasId {
+        items: vec![by_id(id)],
+    };
+    let condition = pb::Condition {
+        kind: Some(condition::Kind::HasId(has)),
+    };
+    let query = pb::SearchRequest {
+        filter: Some(pb::Filter {
+            must: vec![condition],
+            ..pb::Filter::default()
+        }),
+        ..query(catalog, generation, id, None)
+    };
+    let found = search(replica, query).await?;
+    Ok(found.iter().any(|hits| hits.ids == [id]))
 }
