@@ -6,4 +6,5 @@ mod damage;
 mod filtering;
 mod fixture;
 mod freshness;
+mod graphs;
 mod searching;
