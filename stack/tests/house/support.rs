@@ -28,7 +28,11 @@ pub(crate) struct Small {
 /// Runs every future of the tests, so that the house outlives each of them.
 pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 
-pub(crate) static SMALL: LazyLock<Small> = LazyLock::new(|| {
+/// Made on a thread of its own: whoever asks first may be inside a runtime, where nobody may wait for another.
+pub(crate) static SMALL: LazyLock<Small> =
+    LazyLock::new(|| std::thread::spawn(make).join().unwrap());
+
+fn make() -> Small {
     let folder = tempfile::tempdir().unwrap();
     let options = Options {
         data: folder.path().join("source").display().to_string(),
@@ -54,7 +58,7 @@ pub(crate) static SMALL: LazyLock<Small> = LazyLock::new(|| {
         _house: Mutex::new(house),
         _folder: folder,
     }
-});
+}
 
 /// Starts the house, indexes the catalog, and imports everything but the test events.
 async fn start(options: &Options, prepared: &Prepared) -> anyhow::Result<(House, String)> {
