@@ -96,6 +96,31 @@ $(VENV_INDEX)/ready: examples/bench-index/requirements.txt
 bench-catalog: $(ORT) ## Measures fresh items, a re-index of a hundredth, and generations that follow one another under load; ten minutes.
 	$(CARGO) run --release -p stack --example bench-catalog -- $(BENCH)
 
+# One pass over a small dataset: what a model costs does not depend on what it has learnt.
+MODELS_OF_BENCH_USER := document capsules fast default
+VENV_USER := .venv-user
+
+.PHONY: bench-user
+bench-user: build $(VENV_USER)/ready ## Measures the user tower, beside a Python server of the same models; installs that into .venv-user.
+	$(BIN)/onnx data generate --users 1000 --events 100000 --out var/bench/user/data
+	$(BIN)/onnx data generate --out var/bench/user/import
+	for model in $(MODELS_OF_BENCH_USER); do \
+	  $(BIN)/onnx train --recipe onnx/towers/$$model.toml --data var/bench/user/data --epochs 1 --out var/bench/user/$$model; \
+	  $(BIN)/onnx export var/bench/user/$$model --store var/bench/user/$$model/store --data var/bench/user/data; \
+	done
+	$(CARGO) run --release -p stack --example bench-user -- --data var/bench/user/data --import var/bench/user/import \
+	  --python $(VENV_USER)/bin/python $(foreach model,$(MODELS_OF_BENCH_USER),--model $(model)=var/bench/user/$(model)/store) $(BENCH)
+	$(PYTHON) examples/bench-user/page.py
+$(VENV_USER)/ready: examples/bench-user/requirements.txt
+	$(PYTHON) -m venv $(VENV_USER)
+	$(VENV_USER)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.PHONY: soak-events
+soak-events: build $(VENV)/ready ## Kills user towers, cuts their power and watches their disk while events are recorded; needs strace.
+	$(VENV)/bin/python examples/soak-events/soak.py $(BENCH)
+	$(PYTHON) examples/bench-user/page.py
+
 .PHONY: lint
 lint: ## Checks format, lints and documentation.
 	$(CARGO) fmt --all --check

@@ -6,9 +6,10 @@ use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = PathBuf::from("proto");
-    let mut files: Vec<PathBuf> = fs::read_dir(root.join("twotower/v1"))?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
+    let mut files = vec![root.join("inference/inference.proto")];
+    for entry in fs::read_dir(root.join("twotower/v1"))? {
+        files.push(entry?.path());
+    }
     files.sort();
     println!("cargo:rerun-if-changed=proto");
 
@@ -17,6 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("twotower.bin"), descriptors.encode_to_vec())?;
     tonic_prost_build::configure()
         .bytes(".twotower.v1.Vectors")
+        .bytes(".inference")
         .compile_fds(descriptors)?;
     Ok(())
 }

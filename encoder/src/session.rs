@@ -13,8 +13,8 @@ use crate::{
     embedding::{Embeddings, Interests},
     error::Error,
     features::{
-        Item, User,
-        tensors::{ItemTensors, UserTensors},
+        Features, Item, User,
+        tensors::{ItemTensors, UserTensors, review::Review},
     },
     gather::ItemVectors,
     session::{contract::Contract, pool::Pool},
@@ -57,6 +57,11 @@ impl UserEncoder {
             interests: signature.interests,
             dim: signature.dim,
         })
+    }
+
+    /// Compares a profile with what the model reads of it.
+    pub fn review(&self, profile: &Features) -> Review {
+        self.tensors.review(profile)
     }
 
     /// Embeds users, at most [`BUCKETS`]' last at a time.

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -22,7 +23,6 @@ import numpy as np
 
 HERE = Path(__file__).parent
 RECALL = 0.99
-CONNECTIVITY, EXPANSION_ADD = 32, 256
 EFFORTS = [100, 128, 160, 200, 256, 320, 400, 512, 640, 800, 1024, 1600, 2400]
 NAMES = {3_700: "3k7", 100_000: "100k", 1_000_000: "1m"}
 SHARES = [0.1, 0.01, 0.001, 0.0001]
@@ -92,23 +92,27 @@ class Library:
         return time.process_time() - start
 
 
-def libraries(rows: np.ndarray, wanted: list[str]) -> list[Library]:
-    """Builds the indexes of the libraries."""
-    makers = {"usearch": usearch, "hnswlib": hnswlib, "faiss": faiss, "scann": scann}
+def libraries(rows: np.ndarray, graph: tuple[int, int], added: Path | None, wanted: list[str]) -> list[Library]:
+    """Builds the indexes of the libraries; `graph` is how many neighbours a node gets, and out of how many candidates."""
+    makers = {"usearch": partial(usearch, added=added), "hnswlib": hnswlib, "faiss": faiss, "scann": scann}
     made = []
     for name in wanted:
         start = time.process_time()
-        made += makers[name](rows)
+        made += makers[name](rows, *graph)
         print(f"  {name} built in {time.process_time() - start:.1f} CPU-s", flush=True)
     return made
 
 
-def usearch(rows: np.ndarray) -> list[Library]:
+def usearch(rows: np.ndarray, connectivity: int, expansion: int, added: Path | None) -> list[Library]:
+    """Takes the graph that usearch's add loop made elsewhere, if it did."""
     from usearch.index import Index, search
 
-    index = Index(ndim=rows.shape[1], metric="cos", dtype="f32", connectivity=CONNECTIVITY, expansion_add=EXPANSION_ADD)
-    ids = np.arange(len(rows), dtype=np.uint64)
-    index.add(ids, rows)
+    index = Index(ndim=rows.shape[1], metric="cos", dtype="f32", connectivity=connectivity, expansion_add=expansion)
+    if added:
+        index.load(added)
+    else:
+        index.add(np.arange(len(rows), dtype=np.uint64), rows)
+    assert len(index) == len(rows)
 
     def walk(user, k):
         found = index.search(user, k, threads=1)
@@ -124,11 +128,11 @@ def usearch(rows: np.ndarray) -> list[Library]:
     return [Library("usearch HNSW", walk, EFFORTS, set_effort), Library("usearch exact", exact)]
 
 
-def hnswlib(rows: np.ndarray) -> list[Library]:
+def hnswlib(rows: np.ndarray, connectivity: int, expansion: int) -> list[Library]:
     import hnswlib
 
     index = hnswlib.Index(space="ip", dim=rows.shape[1])
-    index.init_index(max_elements=len(rows), M=CONNECTIVITY, ef_construction=EXPANSION_ADD)
+    index.init_index(max_elements=len(rows), M=connectivity, ef_construction=expansion)
     index.add_items(rows)
 
     def walk(user, k):
@@ -138,13 +142,13 @@ def hnswlib(rows: np.ndarray) -> list[Library]:
     return [Library("hnswlib", walk, EFFORTS, index.set_ef)]
 
 
-def faiss(rows: np.ndarray) -> list[Library]:
+def faiss(rows: np.ndarray, connectivity: int, expansion: int) -> list[Library]:
     import faiss
 
     flat = faiss.IndexFlatIP(rows.shape[1])
     flat.add(rows)
-    graph = faiss.IndexHNSWFlat(rows.shape[1], CONNECTIVITY, faiss.METRIC_INNER_PRODUCT)
-    graph.hnsw.efConstruction = EXPANSION_ADD
+    graph = faiss.IndexHNSWFlat(rows.shape[1], connectivity, faiss.METRIC_INNER_PRODUCT)
+    graph.hnsw.efConstruction = expansion
     faiss.omp_set_num_threads(len(os.sched_getaffinity(0)))
     graph.add(rows)
     faiss.omp_set_num_threads(1)
@@ -162,7 +166,7 @@ def faiss(rows: np.ndarray) -> list[Library]:
     return [Library("faiss flat", by(flat)), Library("faiss HNSW", by(graph), EFFORTS, set_effort)]
 
 
-def scann(rows: np.ndarray) -> list[Library]:
+def scann(rows: np.ndarray, _connectivity: int, _expansion: int) -> list[Library]:
     import scann
 
     if len(rows) > 200_000:
@@ -205,6 +209,7 @@ class Ours:
         vectors.queries.tofile(f"{self.dir.name}/queries.f32")
         command = [str(program), self.dir.name, str(arguments.dim), str(arguments.interests), str(arguments.k)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.tell("graph {} {}".format(*arguments.graph))
 
     def tell(self, command: str) -> float:
         """Returns the CPU seconds that a command took."""
@@ -246,13 +251,15 @@ def compare(count: int, arguments: argparse.Namespace) -> list[dict]:
     vectors = Vectors(count, arguments)
     ours = Ours(arguments.program, vectors, arguments)
     built = [ours.tell("build")]
-    rows = []
+    rows, added = [], None
     if arguments.build_pairs:
         adds = []
         for pair in range(arguments.build_pairs):
             adds.append(ours.tell("add"))
             if pair:
                 built.append(ours.tell("build"))
+        ours.tell("save")
+        added = Path(ours.dir.name) / "added"
         ratios = [a / b for a, b in zip(built, adds)]
         print(f"  build over add loop {ratios}", flush=True)
         rows.append(row(f"build_over_add_loop_{name}", statistics.median(ratios), "<= 1.1" if count == 1_000_000 else ""))
@@ -260,7 +267,7 @@ def compare(count: int, arguments: argparse.Namespace) -> list[dict]:
     rows.append(row(f"graph_1pct_changed_over_built_{name}", changed / statistics.median(built), "<= 0.1"))
     print(f"  index built in {built[0]:.1f} CPU-s", flush=True)
     ours.tell(arguments.ours)
-    all_of_them = libraries(vectors.rows, arguments.libraries)
+    all_of_them = libraries(vectors.rows, arguments.graph, added, arguments.libraries)
     reached = {library.name: library.settle(vectors, arguments.k) for library in all_of_them}
     reached[ours.name] = ours.recall(vectors.truth)
     cost = {name: [] for name in reached}
@@ -270,7 +277,8 @@ def compare(count: int, arguments: argparse.Namespace) -> list[dict]:
             cost[library.name].append(library.cpu(vectors, arguments.k) / arguments.users)
     rows += filtered(ours, vectors, arguments, statistics.median(cost[ours.name]))
     ours.close()
-    rows += unequal(vectors, arguments)
+    if arguments.unequal:
+        rows += unequal(vectors, arguments)
     ways = []
     efforts = {library.name: library.effort for library in all_of_them}
     for library, seconds in cost.items():
@@ -345,7 +353,7 @@ def write(arguments: argparse.Namespace, count: int, ways: list[dict], rows: lis
         "rows": count,
         "date": today(),
         "machine": cpu,
-        "settings": {key: getattr(arguments, key) for key in ("dim", "interests", "k", "users", "pairs", "seed", "ours")},
+        "settings": {key: getattr(arguments, key) for key in ("dim", "interests", "k", "users", "pairs", "seed", "ours", "graph")},
         "ways": ways,
         "figures": rows,
     }
@@ -377,7 +385,8 @@ def section(one: dict) -> str:
     settings = one["settings"]
     text = (
         f"\n## {one['rows']:,} rows\n\n{one['date']}, {one['machine']}: {settings['users']} users with {settings['interests']} interests of"
-        f" {settings['dim']} numbers, the best {settings['k']}, median of {settings['pairs']} rounds in alternation (least to most).\n\n"
+        f" {settings['dim']} numbers, the best {settings['k']}, median of {settings['pairs']} rounds in alternation (least to most); graphs"
+        f" of {settings['graph'][0]} neighbours a node, out of {settings['graph'][1]} candidates.\n\n"
         "| way | CPU us a user | recall | effort |\n|---|---|---|---|\n"
     )
     for way in one["ways"]:
@@ -437,9 +446,9 @@ def merge(report: Path, rows: list[dict]) -> None:
     names = {row["row"] for row in rows}
     stamped = stamp(rows)
     report.parent.mkdir(parents=True, exist_ok=True)
-    partial = report.with_suffix(".partial")
-    partial.write_text(json.dumps([row for row in old if row["row"] not in names] + stamped, indent=2))
-    partial.rename(report)
+    written = report.with_suffix(".partial")
+    written.write_text(json.dumps([row for row in old if row["row"] not in names] + stamped, indent=2))
+    written.rename(report)
 
 
 def main() -> None:
@@ -455,6 +464,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--build-pairs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--graph", type=int, nargs=2, default=(32, 256), help="neighbours a node in every graph, and candidates for them")
+    parser.add_argument("--unequal", action=argparse.BooleanOptionalAction, default=True, help="rows of unequal lengths too")
     parser.add_argument("--ours", default="plan", help="how our shard is searched: plan, exact, or `walk EF`")
     parser.add_argument("--faults", action=argparse.BooleanOptionalAction, default=True, help="kill publications, damage files")
     parser.add_argument("--libraries", nargs="*", default=["usearch", "hnswlib", "faiss", "scann"])

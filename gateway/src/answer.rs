@@ -121,6 +121,8 @@ pub(crate) enum Degraded {
     FallbackPopular,
     /// Titles or features are missing on some candidates.
     ItemsMissing,
+    /// Events may be missing from the user's history.
+    StaleHistory,
 }
 
 /// Where the time of a recall went.

@@ -52,6 +52,10 @@ async fn attempt(view: &View, query: &Query, budget: &Budget) -> Result<Answer, 
     let generation = view.generation(&query.generation)?;
     let user = user_tower::embed(view, generation, query, budget.embed).await;
     let embedded = Instant::now();
+    let stale = match &user {
+        Ok(user) => user.stale_history,
+        Err(_) => query.who.has_token(),
+    };
 
     let found = match user {
         Ok(user) if user.interests.is_empty() => {
@@ -75,6 +79,9 @@ async fn attempt(view: &View, query: &Query, budget: &Budget) -> Result<Answer, 
     };
     if query.with_item && candidates.iter().any(Candidate::is_bare) {
         degraded.insert(Degraded::ItemsMissing);
+    }
+    if stale {
+        degraded.insert(Degraded::StaleHistory);
     }
     Ok(Answer {
         candidates,

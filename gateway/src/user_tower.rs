@@ -27,6 +27,8 @@ pub(crate) struct User {
     pub(crate) seen: Vec<u64>,
     /// Whether nothing was known of the user.
     pub(crate) cold_start: bool,
+    /// Whether events may be missing from the history.
+    pub(crate) stale_history: bool,
 }
 
 /// Query vectors `[count, dim]`, none of them zero, passed on as they came.
@@ -72,9 +74,23 @@ fn is_zero(row: &[u8]) -> bool {
 }
 
 impl Who {
-    /// A stored user (`user_id` not empty), a described one (`context`), or a stored one with additions.
-    pub(crate) fn new(user_id: String, context: Option<UserContext>) -> Self {
-        Self(UserQuery { user_id, context })
+    /// A stored user (`user_id` not empty), a described one (`context`), or a stored one with additions; the stored
+    /// history must include what `consistency_token` stands for.
+    pub(crate) fn new(
+        user_id: String,
+        context: Option<UserContext>,
+        consistency_token: String,
+    ) -> Self {
+        Self(UserQuery {
+            user_id,
+            context,
+            consistency_token,
+        })
+    }
+
+    /// Whether the caller asks for certain events to be included.
+    pub(crate) fn has_token(&self) -> bool {
+        !self.0.consistency_token.is_empty()
     }
 
     /// The items of the history that came with the call.
@@ -102,8 +118,8 @@ pub(crate) async fn embed(
     let request = EmbedUsersRequest {
         generation: id.clone(),
         users: vec![query.who.0.clone()],
-        members_epoch: 0,
         reproducible: query.reproducible,
+        ..EmbedUsersRequest::default()
     };
     if query.who.0.user_id.is_empty() {
         return embed_anywhere(view, generation, request, until).await;
@@ -198,6 +214,7 @@ fn decode(
         interests: Interests::new(interests),
         seen: user.seen,
         cold_start: user.cold_start,
+        stale_history: user.stale_history,
     })
 }
 

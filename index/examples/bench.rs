@@ -2,10 +2,12 @@
 //!
 //! `bench DIR DIM INTERESTS K` reads `DIR/rows.f32` and `DIR/queries.f32`, little-endian, and a command a line:
 //!
-//! - `build`: makes the shard's files with the default settings; `build poor`: with a graph that is soon made and finds little,
-//!   for figures of searches without one; `build dot`: for dot products of vectors of unequal length
+//! - `graph CONNECTIVITY EXPANSION`: from now on graphs are made with so many neighbours a node and so many candidates for each;
+//!   else with the default settings
+//! - `build`: makes the shard's files; `build dot`: for dot products of vectors of unequal length
 //! - `change EACH`: makes a graph out of that of `build`, one of so many rows having got another vector
-//! - `add`: what usearch alone takes for that: a loop that adds every row to a graph with the same settings
+//! - `add`: what usearch alone takes for that: a loop that adds every row to a graph with the same settings; `save`: writes it to
+//!   `DIR/added`
 //! - `exact`, `cells`, `walk EF`: opens the shard so that it is always scanned, its cells are, or it is walked with that effort
 //! - `plan`: opens the shard as an item tower does
 //! - `filter SHARE`: from now on only that share of the rows passes, those with the smallest [`number`]; 1 means no filter
@@ -54,8 +56,10 @@ struct Bench {
     queries: Vec<f32>,
     interests: usize,
     k: usize,
-    /// Of the graph that was built last.
-    metric: Metric,
+    /// How graphs are made; the metric is that of the one that was built last.
+    graph: HnswConfig,
+    /// What usearch alone made.
+    added: Option<Index>,
     shard: Option<Shard<Vectors>>,
     filter: Option<Filter>,
 }
@@ -77,35 +81,27 @@ fn main() -> Result<(), Box<dyn Error>> {
         dir,
         interests: interests.parse()?,
         k: k.parse()?,
-        metric: Metric::Cosine,
+        graph: HnswConfig::default(),
+        added: None,
         shard: None,
         filter: None,
     };
     for line in io::stdin().lines() {
         let line = line?;
         match line.split(' ').collect::<Vec<_>>()[..] {
-            ["build"] => bench.build(&HnswConfig::default())?,
-            ["build", "poor"] => bench.build(&HnswConfig {
-                connectivity: 2,
-                expansion_add: 2,
-                ..HnswConfig::default()
-            })?,
-            ["build", "dot"] => bench.build(&HnswConfig {
-                metric: Metric::Dot,
-                ..HnswConfig::default()
-            })?,
-            ["change", each] => bench.change(each.parse()?)?,
-            ["add"] => add(bench.rows.view())?,
-            ["cells"] => bench.open(Strategy::Cells, HnswConfig::default())?,
-            ["exact"] => bench.open(Strategy::Scan, HnswConfig::default())?,
-            ["plan"] => bench.open(Strategy::Auto, HnswConfig::default())?,
-            ["walk", effort] => {
-                let effort = HnswConfig {
-                    expansion_search: effort.parse()?,
-                    ..HnswConfig::default()
-                };
-                bench.open(Strategy::Graph, effort)?;
+            ["graph", connectivity, expansion] => {
+                bench.graph.connectivity = connectivity.parse()?;
+                bench.graph.expansion_add = expansion.parse()?;
             }
+            ["build"] => bench.build(Metric::Cosine)?,
+            ["build", "dot"] => bench.build(Metric::Dot)?,
+            ["change", each] => bench.change(each.parse()?)?,
+            ["add"] => bench.added = Some(add(bench.rows.view(), &bench.graph)?),
+            ["save"] => bench.save()?,
+            ["cells"] => bench.open(Strategy::Cells, None)?,
+            ["exact"] => bench.open(Strategy::Scan, None)?,
+            ["plan"] => bench.open(Strategy::Auto, None)?,
+            ["walk", effort] => bench.open(Strategy::Graph, Some(effort.parse()?))?,
             ["filter", share] => bench.filter = filter(share.parse()?),
             ["search"] => bench.search()?,
             _ => return Err(format!("no such command: {line}").into()),
@@ -117,14 +113,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 impl Bench {
-    fn build(&mut self, config: &HnswConfig) -> Result<(), Box<dyn Error>> {
-        self.metric = config.metric;
+    fn build(&mut self, metric: Metric) -> Result<(), Box<dyn Error>> {
+        self.graph.metric = metric;
         let items = vec![""; self.rows.ids.len()];
         let [graph, described] = self.files();
         Ok(build(
             self.rows.view(),
             &items,
-            config,
+            &self.graph,
             None,
             &graph,
             &described,
@@ -147,18 +143,22 @@ impl Bench {
             before.len(),
             &before,
             rows.view(),
-            &HnswConfig::default(),
+            &self.graph,
             &|_| {},
         )?;
         Ok(changed.save(&self.dir.join("changed"))?)
     }
 
-    fn open(&mut self, strategy: Strategy, hnsw: HnswConfig) -> Result<(), Box<dyn Error>> {
+    fn save(&mut self) -> Result<(), Box<dyn Error>> {
+        let added = self.added.take().ok_or("nothing was added")?;
+        let file = self.dir.join("added");
+        Ok(added.save(file.to_str().ok_or("the folder's name is not text")?)?)
+    }
+
+    fn open(&mut self, strategy: Strategy, effort: Option<usize>) -> Result<(), Box<dyn Error>> {
         let [graph, items] = self.files();
-        let hnsw = HnswConfig {
-            metric: self.metric,
-            ..hnsw
-        };
+        let mut hnsw = self.graph.clone();
+        hnsw.expansion_search = effort.unwrap_or(hnsw.expansion_search);
         let options = Options {
             strategy,
             hnsw,
@@ -222,9 +222,8 @@ fn filter(share: f64) -> Option<Filter> {
     })
 }
 
-/// Adds every row to a graph that is thrown away, by as many threads as there are cores.
-fn add(rows: RowsView<'_>) -> Result<(), Box<dyn Error>> {
-    let config = HnswConfig::default();
+/// Adds every row to a graph of usearch, by as many threads as there are cores.
+fn add(rows: RowsView<'_>, config: &HnswConfig) -> Result<Index, Box<dyn Error>> {
     let threads = thread::available_parallelism()?.get();
     let index = Index::new(&IndexOptions {
         dimensions: rows.dim(),
@@ -257,8 +256,9 @@ fn add(rows: RowsView<'_>) -> Result<(), Box<dyn Error>> {
                 .join()
                 .map_err(|_| "a thread that adds rows panicked")??;
         }
-        Ok(())
-    })
+        Ok::<_, Box<dyn Error>>(())
+    })?;
+    Ok(index)
 }
 
 fn read(path: &Path) -> Result<Vec<f32>, Box<dyn Error>> {

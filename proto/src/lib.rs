@@ -1,4 +1,4 @@
-//! The wire contract of twotower: `proto/twotower/v1/*.proto` and the types made from it.
+//! The wire contract of twotower: `proto/twotower/v1/*.proto`, and `inference` beside it, and the types made from them.
 //!
 //! Ground floor of the house; depends on no other crate of it and holds no logic. Binaries name
 //! these types only in their `grpc.rs`, `error.rs` and client files.
@@ -10,6 +10,11 @@
 )]
 pub mod v1 {
     tonic::include_proto!("twotower.v1");
+}
+
+/// Package `inference`: the Open Inference Protocol, version 2.
+pub mod inference {
+    tonic::include_proto!("inference");
 }
 
 /// The compiled file descriptors, for server reflection and for tables over all RPCs.

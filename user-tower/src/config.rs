@@ -50,6 +50,9 @@ pub struct HistoryConfig {
     pub path: PathBuf,
     /// How many of a user's newest events are kept.
     pub keep: usize,
+    /// How old what is kept may get; 0 keeps it for good.
+    #[serde(with = "humantime_serde")]
+    pub max_age: Duration,
     /// Writes that may wait for the next commit.
     pub queue: usize,
     /// Memory for histories that were read lately.

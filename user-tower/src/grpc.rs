@@ -10,12 +10,16 @@ use proto::v1::{
 use tonic::service::Routes;
 
 use crate::{
-    config::Config, error::Error, history::HistoryStore, members::Ownership, models::Models,
+    config::Config,
+    error::Error,
+    history::{HistoryStore, Tally, Write},
+    members::Ownership,
+    models::Models,
 };
 
 mod events;
 mod generations;
-mod read;
+pub(crate) mod read;
 mod users;
 pub(crate) mod write;
 
@@ -59,6 +63,17 @@ impl Tower {
         Routes::new(events.max_decoding_message_size(max_message_bytes))
             .add_service(users.max_decoding_message_size(max_message_bytes))
             .add_service(generations.max_decoding_message_size(max_message_bytes))
+    }
+
+    /// Writes for `users`, all of them this member's when the write takes its place among the others.
+    async fn write_for<'a>(
+        &self,
+        epoch: u64,
+        users: impl IntoIterator<Item = &'a str>,
+        write: Write,
+    ) -> Result<Tally, Error> {
+        let queue = || self.history.write(write);
+        self.ownership.as_owner(epoch, users, queue)?.await
     }
 
     /// Checks that the stored ones of `users` are this member's; the empty name is nobody's.

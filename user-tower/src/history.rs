@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use encoder::features::Features;
+use futures::future::BoxFuture;
 
 use crate::error::Error;
 
@@ -30,6 +31,30 @@ pub(crate) struct Record {
     pub(crate) event: Event,
 }
 
+/// A user as stored, with when each part arrived.
+///
+/// Two copies of a user become one, in whatever order and however often they meet: the union of the events and of the
+/// items seen, the later profile, and nothing that arrived before the user was last deleted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct UserCopy {
+    /// The user.
+    pub(crate) user: String,
+    /// The newest events by `(time, event_id)`, oldest first, and when each arrived.
+    pub(crate) events: Vec<(Event, Arrival)>,
+    /// Every item that the user ever had an event with, ascending, and when the last of them arrived.
+    pub(crate) seen: Vec<(u64, Arrival)>,
+    /// The profile, if one was put, and when it arrived.
+    pub(crate) profile: Option<(Features, Arrival)>,
+    /// When the user was last deleted; 0 means never.
+    pub(crate) deleted: Arrival,
+    /// When the last write for the user arrived.
+    pub(crate) arrived: Arrival,
+}
+
+/// When a write came: microseconds since the epoch, more than those of all writes before it, also before a restart, and
+/// than those of all copies that came.
+pub(crate) type Arrival = u64;
+
 /// One write: all of it is on disk when it is acknowledged.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Write {
@@ -37,18 +62,57 @@ pub(crate) struct Write {
     pub(crate) records: Vec<Record>,
     /// Profiles to put in the place of the stored ones.
     pub(crate) profiles: Vec<(String, Features)>,
+    /// Users as another store has them, to become one with what is stored.
+    pub(crate) copies: Vec<UserCopy>,
+    /// What to remove, after all else.
+    pub(crate) removals: Vec<(String, Removal)>,
+    /// The epoch of the MEMBERS by which all users are handed over, if it is to be noted.
+    pub(crate) settles: Option<u64>,
 }
 
-/// What became of the events of a write.
+/// What to remove of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// All of it, remembering that the user was deleted.
+    Delete,
+    /// All of it, without a trace: somebody else keeps the user.
+    Forget,
+    /// What is older.
+    Older {
+        /// Events of before this time.
+        time: i64,
+        /// Items seen of which the last event arrived before.
+        arrived: Arrival,
+    },
+}
+
+/// What became of a write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// Events that were new.
     pub(crate) recorded: u64,
     /// Events whose key was known; nothing changed for them.
     pub(crate) duplicates: u64,
+    /// What was removed.
+    pub(crate) removed: Removed,
+    /// When the write arrived.
+    pub(crate) arrived: Arrival,
 }
 
-/// A user as stored.
+/// What was removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Removed {
+    /// Users of whom there was something.
+    pub(crate) users: u64,
+    /// Events.
+    pub(crate) events: u64,
+    /// Items seen.
+    pub(crate) seen: u64,
+    /// Profiles.
+    pub(crate) profiles: u64,
+}
+
+/// A user as a recall needs it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct History {
     /// The newest events by `(time, event_id)`, oldest first.
@@ -57,6 +121,28 @@ pub(crate) struct History {
     pub(crate) seen: Vec<u64>,
     /// The profile, if one was put.
     pub(crate) profile: Option<Features>,
+    /// When the last write for the user arrived; 0 for a user never heard of.
+    pub(crate) arrived: Arrival,
+}
+
+/// Which users to read, one page after the other.
+#[derive(Clone)]
+pub(crate) struct Selection {
+    /// Users whose ids are greater; empty for all.
+    pub(crate) after: String,
+    /// Only users with a later write.
+    pub(crate) arrived_after: Arrival,
+    /// Only users of whom it says so.
+    pub(crate) wanted: Arc<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+/// Some users in the order of their ids.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Page {
+    /// The users, possibly none.
+    pub(crate) users: Vec<UserCopy>,
+    /// After which user the next page begins; none if this is the last one.
+    pub(crate) next: Option<String>,
 }
 
 /// Keeps histories.
@@ -65,7 +151,7 @@ pub(crate) struct History {
 /// kill -9 and the loss of the page cache.
 #[tonic::async_trait]
 pub(crate) trait HistoryStore: Send + Sync + 'static {
-    /// Adds events and puts profiles, once each however often it is called with them.
+    /// Adds events, puts profiles, takes copies in and removes, once each however often it is called with them.
     ///
     /// An event older than all the events kept of a user who has the most that are kept counts as
     /// known if its item is seen: nothing would change for it.
@@ -73,37 +159,92 @@ pub(crate) trait HistoryStore: Send + Sync + 'static {
     /// # Errors
     /// [`Error::QueueFull`] if too many writes wait, [`Error::History`] if it cannot be made
     /// durable; then nothing is acknowledged, and the same write may be tried again.
-    async fn write(&self, write: Write) -> Result<Tally, Error>;
+    ///
+    /// The write has its place among the others when this returns, before the future is polled.
+    fn write(&self, write: Write) -> BoxFuture<'static, Result<Tally, Error>>;
 
     /// Reads a user; one never heard of is empty. Sees every write acknowledged before.
     ///
     /// # Errors
     /// [`Error::History`] if it cannot be read.
     async fn read(&self, user: &str) -> Result<Arc<History>, Error>;
+
+    /// Reads users as they are stored, a page of a bounded size at a time; each is as of one moment, the page is not.
+    ///
+    /// # Errors
+    /// [`Error::History`] if they cannot be read.
+    async fn page(&self, selection: Selection) -> Result<Page, Error>;
+
+    /// When the last write of all arrived.
+    fn arrived(&self) -> Arrival;
+
+    /// The greatest epoch of MEMBERS that a write noted as settled; 0 if none did.
+    fn settled(&self) -> u64;
+}
+
+impl Removed {
+    /// Counts more in.
+    pub(crate) fn add(&mut self, more: Self) {
+        self.users += more.users;
+        self.events += more.events;
+        self.seen += more.seen;
+        self.profiles += more.profiles;
+    }
 }
 
 impl Write {
     /// A write's share of the bytes that one commit may have, roughly its size on disk.
     pub(crate) fn bytes(&self) -> usize {
-        const ROW: usize = 64;
-        let records = self.records.iter().map(|Record { user, event }| {
-            ROW + 2 * user.len() + event.event_id.len() + event.kind.len()
-        });
+        let records = self.records.iter();
         let profiles = self.profiles.iter();
-        records.sum::<usize>()
-            + profiles
-                .map(|(user, _)| 4 * ROW + user.len())
-                .sum::<usize>()
+        records
+            .map(|Record { user, event }| user.len() + event.bytes(user))
+            .chain(profiles.map(|(user, _)| PROFILE + user.len()))
+            .chain(self.copies.iter().map(UserCopy::bytes))
+            .sum()
     }
 
     /// The users written to, some of them more than once.
     pub(crate) fn users(&self) -> impl Iterator<Item = &str> {
         let recorded = self.records.iter().map(|record| record.user.as_str());
-        recorded.chain(self.profiles.iter().map(|(user, _)| user.as_str()))
+        recorded
+            .chain(self.profiles.iter().map(|(user, _)| user.as_str()))
+            .chain(self.copies.iter().map(|copy| copy.user.as_str()))
+            .chain(self.removals.iter().map(|(user, _)| user.as_str()))
+    }
+}
+
+/// About the bytes of a row beside its texts, and of a profile.
+const ROW: usize = 64;
+const PROFILE: usize = 4 * ROW;
+
+impl UserCopy {
+    /// About its size on disk or on the wire.
+    pub(crate) fn bytes(&self) -> usize {
+        let events = self.events.iter();
+        let events: usize = events.map(|(event, _)| event.bytes(&self.user)).sum();
+        let profile = self.profile.as_ref().map_or(0, |_| PROFILE);
+        ROW + self.user.len() + events + self.seen.len() * 16 + profile
+    }
+}
+
+impl From<UserCopy> for History {
+    fn from(copy: UserCopy) -> Self {
+        Self {
+            events: copy.events.into_iter().map(|(event, _)| event).collect(),
+            seen: copy.seen.into_iter().map(|(item, _)| item).collect(),
+            profile: copy.profile.map(|(profile, _)| profile),
+            arrived: copy.arrived,
+        }
     }
 }
 
 impl Event {
+    /// About the bytes of its row.
+    fn bytes(&self, user: &str) -> usize {
+        ROW + user.len() + self.event_id.len() + self.kind.len()
+    }
+
     /// What orders the events of a user.
     pub(crate) fn key(&self) -> (i64, &str) {
         (self.time, &self.event_id)

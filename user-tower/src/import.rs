@@ -1,4 +1,4 @@
-//! Loads a prepared dataset into a running user tower: the client of `ImportUsers`.
+//! Loads a prepared dataset, or Parquet files, into a running user tower: the client of `ImportUsers`.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,21 +15,24 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, transport::Endpoint};
 use tracing::info;
 
-use crate::config::Config;
+use crate::{config::Config, export::EVENTS, import::chunk::Chunks};
 
+mod chunk;
 mod dataset;
+mod table;
+mod tables;
 
 /// How long a connection may take to open.
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long the import may take; the server may allow less.
-const TIME: Duration = Duration::from_secs(3600);
+pub(crate) const CONNECT: Duration = Duration::from_secs(5);
+/// How long an import or an export may take; the server may allow less.
+pub(crate) const TIME: Duration = Duration::from_secs(3600);
 /// Chunks read ahead of the server.
 const AHEAD: usize = 4;
 
-/// Load a prepared dataset (users.jsonl, events.csv) into the running server.
+/// Load a prepared dataset (users.jsonl, events.csv) or Parquet files (events.parquet) into the running server.
 #[derive(Debug, Args)]
 pub struct Import {
-    /// The dataset's directory, as `onnx data` writes it.
+    /// The directory, as `onnx data` or `export` writes it.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// The server; the one that the settings describe if left out.
@@ -75,7 +78,7 @@ pub async fn command(config: Config, import: Import) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Streams the dataset in `dir` to the user tower at `uri`; `bar` counts the bytes of its files.
+/// Streams the files in `dir` to the user tower at `uri`; `bar` counts the bytes of its files.
 ///
 /// May be repeated: events that are known already change nothing.
 ///
@@ -90,7 +93,15 @@ pub async fn import(dir: &Path, uri: &str, bar: &ProgressBar) -> anyhow::Result<
         .with_context(|| format!("no user tower at {uri}"))?;
     let (sender, chunks) = mpsc::channel(AHEAD);
     let (dir, bar) = (dir.to_owned(), bar.clone());
-    let reading = tokio::task::spawn_blocking(move || dataset::read(&dir, &bar, &sender));
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut chunks = Chunks::new(sender);
+        match dir.join(EVENTS).exists() {
+            true => tables::read(&dir, &bar, &mut chunks)?,
+            false => dataset::read(&dir, &bar, &mut chunks)?,
+        }
+        chunks.finish();
+        anyhow::Ok(())
+    });
 
     let mut request = Request::new(ReceiverStream::new(chunks));
     request.set_timeout(TIME);

@@ -4,7 +4,7 @@
 //! it into words of the house and whose `write` turns the answer back. `members` says whether this
 //! server owns the user; `history` is what is stored, `redb_store` where; `user` is what a model sees
 //! of it; `models` holds the user models of the generations that CURRENT names, and `batcher` runs
-//! them. [`import`] is the client that loads a dataset.
+//! them. [`import`], [`export`] and [`hand_over`] are the clients that load, save and move users.
 
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ use crate::{
 };
 
 pub mod config;
+pub mod export;
+pub mod hand_over;
 pub mod import;
 
 mod batcher;
@@ -27,6 +29,8 @@ mod history;
 mod members;
 mod models;
 mod redb_store;
+mod retention;
+mod token;
 mod user;
 
 /// Serves `config` on `listener` until `shutdown`.
@@ -66,6 +70,7 @@ pub async fn serve(
             models.follow(says(grpc::USERS)),
             ownership.follow(&store, refresh),
             history.follow(says(grpc::EVENTS)),
+            retention::follow(history.as_ref(), config.history.max_age),
         )
     };
     let descriptors = [proto::DESCRIPTORS];

@@ -19,6 +19,8 @@ use crate::error::Error;
 pub(crate) struct Ownership {
     member: String,
     members: RwLock<Arc<Members>>,
+    /// Those gone by before, if there were any since this server started.
+    before: RwLock<Option<Arc<Members>>>,
 }
 
 impl Ownership {
@@ -45,6 +47,7 @@ impl Ownership {
         let ownership = Self {
             member: member.to_owned(),
             members: RwLock::new(Arc::new(members.clone())),
+            before: RwLock::default(),
         };
         ownership.take(members);
         Ok(ownership)
@@ -60,7 +63,21 @@ impl Ownership {
         epoch: u64,
         users: impl IntoIterator<Item = &'a str>,
     ) -> Result<(), Error> {
-        let members = self.members();
+        self.as_owner(epoch, users, || ())
+    }
+
+    /// Checks as [`check`](Self::check), and does something before this member can go by other MEMBERS.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check); then nothing is done.
+    pub(crate) fn as_owner<'a, T>(
+        &self,
+        epoch: u64,
+        users: impl IntoIterator<Item = &'a str>,
+        act: impl FnOnce() -> T,
+    ) -> Result<T, Error> {
+        let members = self.members.read();
+        let members = members.unwrap_or_else(PoisonError::into_inner);
         if epoch != 0 && epoch != members.epoch {
             return Err(Error::MembersEpoch {
                 asked: epoch,
@@ -78,7 +95,43 @@ impl Ownership {
                 });
             }
         }
-        Ok(())
+        Ok(act())
+    }
+
+    /// This member's name.
+    pub(crate) fn member(&self) -> &str {
+        &self.member
+    }
+
+    /// The MEMBERS gone by, which must be of `epoch`.
+    ///
+    /// # Errors
+    /// [`Error::MembersEpoch`].
+    pub(crate) fn by(&self, epoch: u64) -> Result<Arc<Members>, Error> {
+        let members = self.members();
+        match members.epoch == epoch {
+            true => Ok(members),
+            false => Err(Error::MembersEpoch {
+                asked: epoch,
+                held: members.epoch,
+            }),
+        }
+    }
+
+    /// Whether a former owner may have something of `user` that this member lacks, `settled` being the epoch by which all
+    /// was handed over last. With the first MEMBERS of all there are no former owners.
+    pub(crate) fn may_lack(&self, user: &str, settled: u64) -> bool {
+        let settled = settled.max(1);
+        if self.epoch() <= settled {
+            return false;
+        }
+        let before = self.before.read();
+        let before = before.unwrap_or_else(PoisonError::into_inner);
+        let was_owner = |before: &Arc<Members>| {
+            before.epoch <= settled
+                && placement::owner(user, &before.members) == Some(self.member.as_str())
+        };
+        !before.as_ref().is_some_and(was_owner)
     }
 
     /// Whether `user` is this member's.
@@ -122,6 +175,10 @@ impl Ownership {
             );
         }
         let mut held = self.members.write().unwrap_or_else(PoisonError::into_inner);
+        let mut before = self.before.write().unwrap_or_else(PoisonError::into_inner);
+        if held.epoch < members.epoch {
+            *before = Some(Arc::clone(&held));
+        }
         *held = Arc::new(members);
     }
 

@@ -5,26 +5,33 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
 };
 
+use futures::future::BoxFuture;
 use moka::sync::Cache;
-use redb::Database;
+use redb::{Database, ReadTransaction, ReadableDatabase as _};
 use service::blocking::Blocking;
 use tokio::sync::watch;
 
 use crate::{
     config::HistoryConfig,
     error::Error,
-    history::{History, HistoryStore, Tally, Write},
+    history::{Arrival, History, HistoryStore, Page, Selection, Tally, Write},
     redb_store::{open::Opener, reads::Reads, writer::Writer},
 };
 
 mod apply;
 mod load;
+mod migrate;
 mod open;
 mod reads;
 mod schema;
+mod tables;
 mod writer;
 
 #[cfg(test)]
@@ -44,6 +51,10 @@ struct Shared {
     database: RwLock<Option<Arc<Database>>>,
     cache: Cache<String, Arc<History>>,
     reads: Reads,
+    /// When the last write that was acknowledged arrived.
+    arrived: AtomicU64,
+    /// The greatest epoch of MEMBERS noted as settled.
+    settled: AtomicU64,
     /// Whether writes are acknowledged.
     writable: watch::Sender<bool>,
 }
@@ -60,8 +71,17 @@ impl RedbStore {
 
     /// Opens what `opener` opens, now and after each failure.
     fn with(config: &HistoryConfig, opener: Opener) -> Result<Self, OpenError> {
+        let database = opener()?;
+        let noted = |name| {
+            noted(&database, name).map_err(|source| OpenError::Database {
+                path: config.path.clone(),
+                source,
+            })
+        };
         let shared = Arc::new(Shared {
-            database: RwLock::new(Some(Arc::new(opener()?))),
+            arrived: AtomicU64::new(noted(schema::ARRIVED)?),
+            settled: AtomicU64::new(noted(schema::SETTLED)?),
+            database: RwLock::new(Some(Arc::new(database))),
             cache: Cache::builder()
                 .max_capacity(config.cache_bytes)
                 .weigher(|user: &String, history: &Arc<History>| {
@@ -93,8 +113,8 @@ impl RedbStore {
 
 #[tonic::async_trait]
 impl HistoryStore for RedbStore {
-    async fn write(&self, write: Write) -> Result<Tally, Error> {
-        self.writer.write(write).await
+    fn write(&self, write: Write) -> BoxFuture<'static, Result<Tally, Error>> {
+        self.writer.write(write)
     }
 
     async fn read(&self, user: &str) -> Result<Arc<History>, Error> {
@@ -104,23 +124,55 @@ impl HistoryStore for RedbStore {
         let (shared, user, keep) = (Arc::clone(&self.shared), user.to_owned(), self.keep);
         self.reads.run(move || shared.load(&user, keep)).await?
     }
+
+    async fn page(&self, selection: Selection) -> Result<Page, Error> {
+        let shared = Arc::clone(&self.shared);
+        let read = move || shared.look(|transaction| load::page(transaction, &selection));
+        self.reads.run(read).await?
+    }
+
+    fn arrived(&self) -> Arrival {
+        self.shared.arrived.load(Ordering::Acquire)
+    }
+
+    fn settled(&self) -> u64 {
+        self.shared.settled.load(Ordering::Acquire)
+    }
 }
 
 impl Shared {
     /// Reads a user from the file into the cache.
     fn load(&self, user: &str, keep: usize) -> Result<Arc<History>, Error> {
         let read = self.reads.begin(user);
-        let database = self.database();
-        let database = database.ok_or_else(|| Error::History("it is being reopened".to_owned()))?;
-        let history = load::history(&database, user, keep);
-        let history = Arc::new(history.map_err(|cause| Error::History(cause.to_string()))?);
+        let history = self.look(|transaction| load::user(transaction, user, keep))?;
+        let history = Arc::new(History::from(history));
         read.unless_overtaken(|| self.cache.insert(user.to_owned(), Arc::clone(&history)));
         Ok(history)
     }
 
+    /// Reads from the file, as of one commit.
+    fn look<T>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, Error> {
+        let database = self.database();
+        let database = database.ok_or_else(|| Error::History("it is being reopened".to_owned()))?;
+        let read = database
+            .begin_read()
+            .map_err(redb::Error::from)
+            .and_then(|t| read(&t));
+        read.map_err(|cause| Error::History(cause.to_string()))
+    }
+
     /// Makes a commit visible to readers; called before it is acknowledged.
-    fn publish<'a>(&self, users: impl Iterator<Item = &'a str>) {
-        for user in users {
+    fn publish(&self, writes: &[&Write], tallies: &[Tally]) {
+        let arrived = tallies.iter().map(|tally| tally.arrived).max();
+        self.arrived
+            .fetch_max(arrived.unwrap_or_default(), Ordering::AcqRel);
+        let settles = writes.iter().filter_map(|write| write.settles).max();
+        self.settled
+            .fetch_max(settles.unwrap_or_default(), Ordering::AcqRel);
+        for user in writes.iter().flat_map(|write| write.users()) {
             self.reads.committed(user);
             self.cache.invalidate(user);
         }
@@ -137,6 +189,18 @@ impl Shared {
             .write()
             .unwrap_or_else(PoisonError::into_inner) = database;
     }
+}
+
+/// The present as an arrival: microseconds since the epoch.
+fn now() -> Arrival {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_micros() as Arrival)
+}
+
+/// A fact that the file notes about itself; 0 if it does not.
+fn noted(database: &Database, name: &str) -> Result<u64, redb::Error> {
+    let meta = database.begin_read()?.open_table(schema::META)?;
+    Ok(meta.get(name)?.map_or(0, |noted| noted.value()))
 }
 
 /// Why a history file cannot be opened.

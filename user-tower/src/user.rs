@@ -7,7 +7,7 @@ use std::{
 
 use encoder::features::{self, Features};
 
-use crate::history::{Event, History};
+use crate::history::{Arrival, Event, History};
 
 /// The time of an event for which the caller gives none; what is stored always has one.
 const NOT_GIVEN: i64 = 0;
@@ -21,6 +21,8 @@ pub(crate) struct Query {
     pub(crate) features: Features,
     /// Events after those stored, oldest first.
     pub(crate) events: Vec<Event>,
+    /// When the last write arrived that the stored history must include; 0 asks for nothing.
+    pub(crate) wanted: Arrival,
 }
 
 /// A user, whole.
@@ -34,6 +36,8 @@ pub(crate) struct Whole {
     pub(crate) version: u64,
     /// Whether anything but events is known of the user.
     pub(crate) has_profile: bool,
+    /// Whether a write that was asked for is not included.
+    pub(crate) lacks: bool,
 }
 
 impl Whole {
@@ -53,6 +57,7 @@ impl Whole {
             version: version(events()),
             seen,
             has_profile: !profile.is_empty(),
+            lacks: query.wanted > stored.arrived,
             input: features::User {
                 id: query.user,
                 features: profile,
@@ -115,6 +120,7 @@ mod tests {
 
     fn stored() -> Arc<History> {
         Arc::new(History {
+            arrived: 3,
             events: vec![event(1, 30), event(2, 10)],
             seen: vec![10, 20, 30],
             profile: Some(Features::from([
@@ -130,6 +136,7 @@ mod tests {
             user: "7".to_owned(),
             features: Features::from([("age".to_owned(), "35".into())]),
             events: vec![event(3, 15)],
+            wanted: 3,
         };
         let whole = Whole::new(query, &stored(), 100);
         let items: Vec<u64> = whole.input.history.iter().map(|event| event.item).collect();
@@ -137,6 +144,16 @@ mod tests {
         assert_eq!(whole.seen, [10, 15, 20, 30]);
         assert_eq!(whole.input.features["age"], "35".into());
         assert_eq!(whole.input.features["gender"], "F".into());
+        assert!(!whole.lacks);
+    }
+
+    #[test]
+    fn a_write_that_has_not_arrived_is_lacking() {
+        let query = Query {
+            wanted: 4,
+            ..Query::default()
+        };
+        assert!(Whole::new(query, &stored(), 100).lacks);
     }
 
     #[test]

@@ -164,6 +164,13 @@ impl<'a> Raw<'a> {
     }
 }
 
+impl Raw<'_> {
+    /// Returns whether it is a number, or a text of one.
+    pub(crate) fn is_number(self) -> bool {
+        number(self).is_some()
+    }
+}
+
 /// Returns the value as a number, if it is one.
 fn number(raw: Raw<'_>) -> Option<f64> {
     let number = match raw {

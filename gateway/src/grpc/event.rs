@@ -1,4 +1,4 @@
-//! Passes RecordEvents, GetUser and PutUserProfile on to the user towers that own the users.
+//! Passes what concerns users on to the user towers that own them.
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
@@ -79,6 +79,22 @@ impl EventService for Service {
                 .await
         };
         let ask = |epoch| pb::PutUserProfileRequest {
+            members_epoch: epoch,
+            ..request.clone()
+        };
+        self.at_owner(&request.user_id, until, ask, rpc).await
+    }
+
+    async fn delete_user(
+        &self,
+        request: Request<pb::DeleteUserRequest>,
+    ) -> Result<Response<pb::DeleteUserResponse>, Status> {
+        let until = deadline(&request);
+        let request = request.into_inner();
+        let rpc = |channel, request| async {
+            EventServiceClient::new(channel).delete_user(request).await
+        };
+        let ask = |epoch| pb::DeleteUserRequest {
             members_epoch: epoch,
             ..request.clone()
         };
@@ -197,4 +213,9 @@ where
 fn add(total: &mut pb::RecordEventsResponse, part: pb::RecordEventsResponse) {
     total.recorded += part.recorded;
     total.duplicates += part.duplicates;
+    // Tokens put together are one.
+    if !total.consistency_token.is_empty() && !part.consistency_token.is_empty() {
+        total.consistency_token.push('.');
+    }
+    total.consistency_token.push_str(&part.consistency_token);
 }

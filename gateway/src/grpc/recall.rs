@@ -70,7 +70,7 @@ fn query(request: pb::RecallRequest, limits: &RecallConfig) -> Result<Query, Err
     }
     let exclude = request.exclude.unwrap_or_default();
     Ok(Query {
-        who: Who::new(request.user_id, request.context),
+        who: Who::new(request.user_id, request.context, request.consistency_token),
         k: match page_size {
             0 => limits.page_size,
             page_size => page_size,
@@ -167,6 +167,7 @@ impl From<Degraded> for pb::DegradedReason {
             Degraded::UserTowerDown => Self::UserTowerDown,
             Degraded::FallbackPopular => Self::FallbackPopular,
             Degraded::ItemsMissing => Self::ItemsMissing,
+            Degraded::StaleHistory => Self::StaleHistory,
         }
     }
 }

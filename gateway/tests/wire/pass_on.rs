@@ -2,11 +2,11 @@
 
 use generation::{placement, store::Members};
 use proto::v1::{
-    DeleteItemsRequest, Event, GetGenerationRequest, GetItemsRequest, GetUserRequest, Item,
-    ItemRef, ListPopularItemsRequest, PutUserProfileRequest, RecordEventsRequest,
-    RecordEventsResponse, UpsertItemsRequest, catalog_service_client::CatalogServiceClient,
-    event_service_client::EventServiceClient, generation_service_client::GenerationServiceClient,
-    item_ref::Name,
+    DeleteItemsRequest, DeleteUserRequest, Event, GetGenerationRequest, GetItemsRequest,
+    GetUserRequest, Item, ItemRef, ListPopularItemsRequest, PutUserProfileRequest,
+    RecordEventsRequest, RecordEventsResponse, UpsertItemsRequest,
+    catalog_service_client::CatalogServiceClient, event_service_client::EventServiceClient,
+    generation_service_client::GenerationServiceClient, item_ref::Name,
 };
 use service::status;
 use tonic::{Code, Status};
@@ -59,6 +59,9 @@ async fn a_batch_of_events_goes_to_the_owners_of_its_users() {
     events.push(event("u0", 2));
     let answer = record(&house, events).await.unwrap();
     assert_eq!((answer.recorded, answer.duplicates), (31, 1));
+    let tokens = answer.consistency_token.split('.');
+    let of_each = tokens.map(|token| token.strip_suffix("-1").unwrap().parse::<usize>().unwrap());
+    assert_eq!(of_each.sum::<usize>(), 32);
 
     let members = house.store.members().await.unwrap().unwrap().value.members;
     for (name, tower) in members.iter().zip(&house.user_towers) {
@@ -77,6 +80,16 @@ async fn a_batch_of_events_goes_to_the_owners_of_its_users() {
         .await
         .unwrap();
     assert_eq!(user.into_inner().seen_items, 2);
+
+    let request = DeleteUserRequest {
+        user_id: "u0".to_owned(),
+        ..Default::default()
+    };
+    let deleted = EventServiceClient::new(house.channel())
+        .delete_user(request)
+        .await
+        .unwrap();
+    assert_eq!(deleted.into_inner().events, 2);
 }
 
 #[tokio::test]

@@ -312,6 +312,31 @@ async fn a_dead_owner_gives_popular_items_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_history_that_lacks_what_the_caller_recorded_is_said_to_be_stale() {
+    let (mut house, _) = House::usual().await;
+    let request = RecallRequest {
+        consistency_token: "1-2".to_owned(),
+        ..user("u", 3)
+    };
+    let answer = house.recall(request.clone()).await.unwrap();
+    assert_eq!(degraded(&answer), [DegradedReason::StaleHistory]);
+    assert!(
+        house
+            .recall(user("u", 3))
+            .await
+            .unwrap()
+            .degraded_reasons
+            .is_empty()
+    );
+    // Nobody knows whether it is there while the owner is down.
+    house.user_towers[0].kill();
+    let answer = house.recall(request).await.unwrap();
+    assert!(degraded(&answer).contains(&DegradedReason::StaleHistory));
+    let answer = house.recall(user("u", 3)).await.unwrap();
+    assert!(!degraded(&answer).contains(&DegradedReason::StaleHistory));
+}
+
+#[tokio::test]
 async fn interests_of_zero_are_not_searched_and_the_others_keep_their_numbers() {
     let (house, _) = House::usual().await;
     house.user_towers[0].state().interests = Some([[0.0; DIM], [1.0; DIM]].concat());

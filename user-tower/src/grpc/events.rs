@@ -1,14 +1,19 @@
 //! `EventService`: keeps what users do and who they are.
 
+use encoder::features::tensors::review::Review;
 use proto::v1::{
-    GetUserRequest, GetUserResponse, PutUserProfileRequest, PutUserProfileResponse,
-    RecordEventsRequest, RecordEventsResponse, event_service_server::EventService,
+    DeleteUserRequest, DeleteUserResponse, GetUserRequest, GetUserResponse, PutUserProfileRequest,
+    PutUserProfileResponse, RecordEventsRequest, RecordEventsResponse,
+    event_service_server::EventService,
 };
 use tonic::{Request, Response, Status};
+use tracing::info;
 
 use crate::{
+    error::Error,
     grpc::{Tower, read, write},
-    history::Write,
+    history::{Removal, Write},
+    token,
 };
 
 #[tonic::async_trait]
@@ -19,14 +24,17 @@ impl EventService for Tower {
     ) -> Result<Response<RecordEventsResponse>, Status> {
         let request = request.into_inner();
         let records = read::records(request.events)?;
-        let users = records.iter().map(|record| record.user.as_str());
-        self.check_owned(request.members_epoch, users)?;
+        let users: Vec<String> = records.iter().map(|record| record.user.clone()).collect();
+        let users = || users.iter().map(String::as_str);
         let write = Write {
             records,
-            profiles: Vec::new(),
+            ..Write::default()
         };
-        let tally = self.history.write(write).await?;
+        let tally = self
+            .write_for(request.members_epoch, users(), write)
+            .await?;
         Ok(Response::new(RecordEventsResponse {
+            consistency_token: token::issue(users(), tally.arrived),
             recorded: u32::try_from(tally.recorded).unwrap_or(u32::MAX),
             duplicates: u32::try_from(tally.duplicates).unwrap_or(u32::MAX),
         }))
@@ -56,12 +64,47 @@ impl EventService for Tower {
     ) -> Result<Response<PutUserProfileResponse>, Status> {
         let request = request.into_inner();
         let (user, profile) = read::profile("", request.user_id, request.profile)?;
-        self.check_owned(request.members_epoch, [user.as_str()].into_iter())?;
-        let write = Write {
-            records: Vec::new(),
-            profiles: vec![(user, profile)],
+        let review = match self.models.snapshot().get("") {
+            Ok(held) => held.model.artifact.review(&profile),
+            Err(_) => Review::default(),
         };
-        self.history.write(write).await?;
-        Ok(Response::new(PutUserProfileResponse {}))
+        if !review.wrong.is_empty() {
+            let field = |(name, what)| (format!("profile.values[{name:?}]"), what);
+            return Err(Error::Fields(review.wrong.into_iter().map(field).collect()).into());
+        }
+        let write = Write {
+            profiles: vec![(user.clone(), profile)],
+            ..Write::default()
+        };
+        let tally = self
+            .write_for(request.members_epoch, [user.as_str()], write)
+            .await?;
+        Ok(Response::new(PutUserProfileResponse {
+            unread_features: review.unread,
+            unseen_values: review.unseen,
+            consistency_token: token::issue([user.as_str()], tally.arrived),
+        }))
+    }
+
+    async fn delete_user(
+        &self,
+        request: Request<DeleteUserRequest>,
+    ) -> Result<Response<DeleteUserResponse>, Status> {
+        let request = request.into_inner();
+        let user = read::user(request.user_id)?;
+        let write = Write {
+            removals: vec![(user.clone(), Removal::Delete)],
+            ..Write::default()
+        };
+        let tally = self
+            .write_for(request.members_epoch, [user.as_str()], write)
+            .await?;
+        let removed = tally.removed;
+        info!(events = removed.events, "a user was deleted");
+        Ok(Response::new(DeleteUserResponse {
+            events: removed.events,
+            seen_items: removed.seen,
+            profile: removed.profiles > 0,
+        }))
     }
 }

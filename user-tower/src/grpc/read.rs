@@ -7,8 +7,11 @@ use proto::v1::{self as pb, feature_value::Kind, item_ref::Name};
 use crate::{
     error::Error,
     history::{Event, Record, Write},
+    token,
     user::Query,
 };
+
+mod copies;
 
 /// The most events of one RecordEvents, and of one user's inline history.
 const EVENTS_LIMIT: usize = 1_000;
@@ -48,7 +51,22 @@ pub(crate) fn import(chunk: pb::ImportUsersRequest) -> Result<Write, Error> {
     Ok(Write {
         profiles: profiles.collect::<Result<_, _>>()?,
         records: stored_events(chunk.events)?,
+        copies: copies::copies(chunk.users)?,
+        ..Write::default()
     })
+}
+
+/// Reads features that a user tower has stored, so they were checked once.
+pub(crate) fn stored_features(features: pb::Features) -> Features {
+    Problems::default().features("", features)
+}
+
+/// Reads the name of a stored user.
+pub(crate) fn user(user: String) -> Result<String, Error> {
+    let mut problems = Problems::default();
+    problems.text(|| "user_id".to_owned(), &user, 1, USER_BYTES);
+    problems.finish()?;
+    Ok(user)
 }
 
 /// Reads a profile whose fields stand under `path`.
@@ -77,6 +95,11 @@ pub(crate) fn queries(users: Vec<pb::UserQuery>) -> Result<Vec<Query>, Error> {
         let history = format!("{path}.context.history");
         problems.at_most(&history, context.history.len(), EVENTS_LIMIT, "events");
         queries.push(Query {
+            wanted: problems.token(
+                || format!("{path}.consistency_token"),
+                &user.consistency_token,
+                &user.user_id,
+            ),
             user: user.user_id,
             features: problems.features(
                 &format!("{path}.context.features"),
@@ -168,6 +191,15 @@ impl Problems {
                 format!("has {found} bytes, at most {most} are allowed"),
             );
         }
+    }
+
+    /// Reads a consistency token: when the last write arrived that the user's history must include.
+    fn token(&mut self, field: impl Fn() -> String, token: &str, user: &str) -> u64 {
+        self.text(&field, token, 0, token::BYTES_LIMIT);
+        token::wanted(token, user).unwrap_or_else(|| {
+            self.add(field(), "is no consistency token");
+            0
+        })
     }
 
     fn event(&mut self, path: impl Fn() -> String, event: pb::Event, need: Need) -> Event {

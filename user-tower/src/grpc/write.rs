@@ -6,7 +6,7 @@ use proto::v1::{self as pb, feature_value::Kind, item_ref::Name};
 
 use crate::{
     batcher::Embedded,
-    history::{Event, History},
+    history::{Event, History, UserCopy},
     user::Whole,
 };
 
@@ -27,6 +27,8 @@ pub(crate) fn embedding(user: Whole, embedded: Embedded, space: &str) -> pb::Use
         seen: user.seen,
         history_version: user.version,
         cold_start: embedded.cold && !user.has_profile,
+        stale_history: user.lacks,
+        attention: None,
     }
 }
 
@@ -40,6 +42,26 @@ pub(crate) fn user(user: &str, history: &History, newest: usize) -> pb::GetUserR
             .map(|stored| event(user, stored))
             .collect(),
         seen_items: history.seen.len() as u64,
+    }
+}
+
+/// A user as stored, for another store.
+pub(crate) fn stored(copy: UserCopy) -> pb::StoredUser {
+    let (profile, profile_arrived) = copy.profile.unzip();
+    pb::StoredUser {
+        events: copy
+            .events
+            .iter()
+            .map(|(stored, _)| event("", stored))
+            .collect(),
+        events_arrived: copy.events.iter().map(|(_, arrived)| *arrived).collect(),
+        seen: copy.seen.iter().map(|(item, _)| *item).collect(),
+        seen_arrived: copy.seen.iter().map(|(_, arrived)| *arrived).collect(),
+        profile: profile.as_ref().map(features),
+        profile_arrived: profile_arrived.unwrap_or_default(),
+        deleted: copy.deleted,
+        arrived: copy.arrived,
+        user_id: copy.user,
     }
 }
 

@@ -4,6 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use encoder::{
     artifact::Artifact,
+    features::{Features, tensors::review::Review},
     session::{ItemEncoder, UserEncoder},
 };
 use generation::manifest::Manifest;
@@ -67,6 +68,11 @@ pub(crate) fn load(dir: &Path, sessions: usize) -> Result<Loaded, Error> {
 }
 
 impl Loaded {
+    /// Compares a profile with what the model reads of it.
+    pub(crate) fn review(&self, profile: &Features) -> Review {
+        self.users.review(profile)
+    }
+
     /// Starts the model's queue; `rows` are those of the generation, if the model reads them.
     pub(crate) fn start(
         self,

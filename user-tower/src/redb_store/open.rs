@@ -1,11 +1,11 @@
-//! Opens a history file, making it or refusing one of another schema.
+//! Opens a history file, making it, migrating an older one, or refusing one of another schema.
 
 use std::path::Path;
 
 use redb::{Builder, Database, DatabaseError, ReadableTable as _};
-use tracing::warn;
+use tracing::{info, warn};
 
-use crate::redb_store::{OpenError, schema};
+use crate::redb_store::{OpenError, migrate, now, schema};
 
 /// Opens the database, at the start and after each failure.
 pub(super) type Opener = Box<dyn Fn() -> Result<Database, OpenError> + Send>;
@@ -33,36 +33,45 @@ pub(super) fn file(path: &Path, cache_bytes: usize) -> Result<Database, OpenErro
     Ok(database)
 }
 
-/// Makes the tables of a new database; refuses one of another schema.
+/// Makes the tables of a new database, brings those of an older schema to today's, and refuses any other.
 pub(super) fn prepare(database: &Database, path: &Path) -> Result<(), OpenError> {
     let found = version(database).map_err(|cause| database_error(path, cause))?;
-    if found != schema::VERSION {
-        return Err(OpenError::Schema {
+    match found {
+        schema::VERSION => Ok(()),
+        found => Err(OpenError::Schema {
             found,
             expected: schema::VERSION,
-        });
+        }),
     }
-    Ok(())
 }
 
-/// Returns the version of the schema, after making an empty database one of this version.
+/// Returns the version of the schema, after making an empty or an older database one of this version.
 ///
 /// Always commits, so it also proves that the file can be written.
 fn version(database: &Database) -> Result<u64, redb::Error> {
     let transaction = database.begin_write()?;
-    let version = {
-        let mut meta = transaction.open_table(schema::META)?;
-        let found = meta.get("schema")?.map(|version| version.value());
-        let version = found.unwrap_or(schema::VERSION);
-        if version == schema::VERSION {
-            meta.insert("schema", version)?;
-            transaction.open_table(schema::EVENTS)?;
-            transaction.open_table(schema::SEEN)?;
-            transaction.open_table(schema::USERS)?;
-            transaction.open_table(schema::PROFILES)?;
+    let found = transaction
+        .open_table(schema::META)?
+        .get(schema::SCHEMA)?
+        .map(|version| version.value());
+    let version = match found {
+        Some(1) => {
+            info!(from = 1, to = schema::VERSION, "the history is migrated");
+            migrate::from_1(&transaction, now())?;
+            schema::VERSION
         }
-        version
+        found => found.unwrap_or(schema::VERSION),
     };
+    if version == schema::VERSION {
+        transaction
+            .open_table(schema::META)?
+            .insert(schema::SCHEMA, version)?;
+        transaction.open_table(schema::EVENTS)?;
+        transaction.open_table(schema::SEEN)?;
+        transaction.open_table(schema::USERS)?;
+        transaction.open_table(schema::PROFILES)?;
+        transaction.open_table(schema::DELETED)?;
+    }
     transaction.commit()?;
     Ok(version)
 }

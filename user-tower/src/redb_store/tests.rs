@@ -18,12 +18,15 @@ use crate::{
     redb_store::tests::disk::Disk,
 };
 
+mod copies;
 mod disk;
+mod power;
 
 fn config(keep: usize, queue: usize) -> HistoryConfig {
     HistoryConfig {
         path: PathBuf::new(),
         keep,
+        max_age: Duration::ZERO,
         queue,
         cache_bytes: 1 << 20,
         page_cache_bytes: 1 << 20,
@@ -65,7 +68,7 @@ fn record(user: &str, time: i64, event_id: &str, item: u64) -> Record {
 async fn append(store: &RedbStore, records: Vec<Record>) -> (u64, u64) {
     let write = Write {
         records,
-        profiles: Vec::new(),
+        ..Write::default()
     };
     let tally = store.write(write).await.unwrap();
     (tally.recorded, tally.duplicates)
@@ -157,11 +160,11 @@ async fn a_profile_is_replaced_whole() {
     let store = keeping(10);
     for (name, value) in [("gender", "F"), ("age", "25")] {
         let write = Write {
-            records: Vec::new(),
             profiles: vec![(
                 "7".to_owned(),
                 Features::from([(name.to_owned(), value.into())]),
             )],
+            ..Write::default()
         };
         store.write(write).await.unwrap();
         let history = store.read("7").await.unwrap();
@@ -210,14 +213,14 @@ async fn another_schema_is_refused_with_both_versions() {
     transaction
         .open_table(schema::META)
         .unwrap()
-        .insert("schema", 2)
+        .insert(schema::SCHEMA, 3)
         .unwrap();
     transaction.commit().unwrap();
     drop(database);
     let refused = open::file(&path, 1 << 20).unwrap_err().to_string();
     assert_eq!(
         refused,
-        "the history has schema version 2, this program knows 1"
+        "the history has schema version 3, this program knows 2"
     );
 }
 
@@ -248,7 +251,7 @@ async fn more_writes_than_may_wait_are_shed() {
     let writes = (0..50).map(|time| {
         store.write(Write {
             records: vec![record("7", time, "a", time as u64)],
-            profiles: Vec::new(),
+            ..Write::default()
         })
     });
     let mut acknowledged = Vec::new();
@@ -273,7 +276,7 @@ async fn a_full_disk_acknowledges_nothing_and_recall_lives() {
     disk.set_full(true);
     let write = || Write {
         records: vec![record("8", 1, "a", 6)],
-        profiles: Vec::new(),
+        ..Write::default()
     };
     assert!(matches!(store.write(write()).await, Err(Error::History(_))));
     wait_until(&mut writable, false).await;

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, thread::JoinHandle, time::Duration};
 
+use futures::{FutureExt as _, future::BoxFuture};
 use redb::Database;
 use tokio::{
     runtime::Handle,
@@ -13,7 +14,7 @@ use tracing::{error, info};
 use crate::{
     error::Error,
     history::{Tally, Write},
-    redb_store::{Shared, apply::apply, open::Opener},
+    redb_store::{Shared, apply::apply, now, open::Opener},
 };
 
 /// How much one commit may write, roughly.
@@ -61,8 +62,13 @@ impl Writer {
         }
     }
 
-    /// Writes, and returns once it is on disk.
-    pub(super) async fn write(&self, write: Write) -> Result<Tally, Error> {
+    /// Queues a write; the future waits until it is on disk.
+    pub(super) fn write(&self, write: Write) -> BoxFuture<'static, Result<Tally, Error>> {
+        let queued = self.queue(write);
+        async move { queued?.await.map_err(|_| stopped())? }.boxed()
+    }
+
+    fn queue(&self, write: Write) -> Result<oneshot::Receiver<Result<Tally, Error>>, Error> {
         let (answer, answered) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         queue
@@ -74,7 +80,7 @@ impl Writer {
                 },
                 mpsc::error::TrySendError::Closed(_) => stopped(),
             })?;
-        answered.await.map_err(|_| stopped())?
+        Ok(answered)
     }
 }
 
@@ -141,8 +147,7 @@ impl Worker {
         };
         match committed {
             Ok(tallies) => {
-                self.shared
-                    .publish(writes.iter().flat_map(|write| write.users()));
+                self.shared.publish(&writes, &tallies);
                 for (job, tally) in batch.into_iter().zip(tallies) {
                     // A caller that left meanwhile needs no answer; what it wrote stays.
                     let _ = job.answer.send(Ok(tally));
@@ -193,7 +198,7 @@ async fn refuse_for(time: Duration, jobs: &mut mpsc::Receiver<Job>) -> bool {
 /// Applies the writes in one transaction and makes it durable.
 fn commit(database: &Database, writes: &[&Write], keep: usize) -> Result<Vec<Tally>, redb::Error> {
     let transaction = database.begin_write()?;
-    let tallies = apply(&transaction, writes, keep)?;
+    let tallies = apply(&transaction, writes, keep, now())?;
     transaction.commit()?;
     Ok(tallies)
 }

@@ -100,6 +100,7 @@ async fn what_the_caller_adds_is_embedded_and_seen_but_not_stored() {
             features: Some(features("gender", "F")),
             history: vec![unrecorded],
         }),
+        ..UserQuery::default()
     };
     let with = tower.embed(query).await.unwrap();
     check_close(&vector(&with), &expected(&[3, 5]));
@@ -112,11 +113,11 @@ async fn what_the_caller_adds_is_embedded_and_seen_but_not_stored() {
 async fn a_stateless_caller_describes_the_whole_user() {
     let mut tower = Site::published().await.start(USERS).await;
     let query = UserQuery {
-        user_id: String::new(),
         context: Some(UserContext {
             features: None,
             history: vec![event("", 1, "", 2), event("", 2, "", 9)],
         }),
+        ..UserQuery::default()
     };
     let user = tower.embed(query).await.unwrap();
     check_close(&vector(&user), &expected(&[2, 9]));
@@ -225,11 +226,11 @@ async fn a_new_generation_is_held_beside_the_one_that_served() {
         let request = EmbedUsersRequest {
             generation: generation.clone(),
             users: vec![UserQuery {
-                user_id: String::new(),
                 context: Some(UserContext {
                     features: None,
                     history: vec![event("", 1, "", 2)],
                 }),
+                ..UserQuery::default()
             }],
             ..EmbedUsersRequest::default()
         };

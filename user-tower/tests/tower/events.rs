@@ -1,7 +1,9 @@
 //! Recording events: read your writes, once each, at the owner only.
 
 use generation::{placement, store::Members};
-use proto::v1::{GetUserRequest, PutUserProfileRequest, RecordEventsRequest};
+use proto::v1::{
+    DeleteUserResponse, GetUserRequest, PutUserProfileRequest, RecordEventsRequest, UserQuery,
+};
 use service::status;
 use tonic::Code;
 use tonic_types::StatusExt as _;
@@ -70,6 +72,73 @@ async fn a_profile_is_read_back_and_warms_a_user_without_events() {
         .unwrap();
     assert_eq!(tower.get_user("7").await.unwrap().profile, request.profile);
     assert!(!tower.embed_stored("7").await.cold_start);
+}
+
+#[tokio::test]
+async fn a_profile_is_compared_with_what_the_serving_model_reads() {
+    let mut tower = Site::published().await.start(USERS).await;
+    let request = PutUserProfileRequest {
+        user_id: "7".to_owned(),
+        profile: Some(crate::embedding::features("shoe size", "44")),
+        members_epoch: 0,
+    };
+    let put = tower.events.put_user_profile(request).await.unwrap();
+    let put = put.into_inner();
+    assert_eq!(put.unread_features, ["shoe size"]);
+    let query = UserQuery {
+        consistency_token: put.consistency_token,
+        ..stored("7")
+    };
+    assert!(!tower.embed(query).await.unwrap().stale_history);
+}
+
+#[tokio::test]
+async fn nothing_of_a_deleted_user_is_found_again() {
+    let mut tower = Site::published().await.start(USERS).await;
+    tower
+        .record(vec![event("7", 1, "a", 2), event("8", 1, "a", 3)])
+        .await
+        .unwrap();
+    let before = tower.embed_stored("7").await;
+    assert_eq!(
+        (before.seen.as_slice(), before.cold_start),
+        (&[2][..], false)
+    );
+    let deleted = tower.delete("7").await;
+    assert_eq!(
+        (deleted.events, deleted.seen_items, deleted.profile),
+        (1, 1, false)
+    );
+    let after = tower.embed_stored("7").await;
+    assert!(after.seen.is_empty() && after.cold_start);
+    assert!(tower.get_user("7").await.unwrap().history.is_empty());
+    assert_eq!(tower.get_user("8").await.unwrap().history.len(), 1);
+    assert_eq!(tower.delete("7").await, DeleteUserResponse::default());
+}
+
+#[tokio::test]
+async fn an_embedding_says_whether_it_includes_what_a_token_stands_for() {
+    let mut tower = Site::published().await.start(USERS).await;
+    let recorded = tower.record(vec![event("7", 1, "a", 2)]).await.unwrap();
+    let token = recorded.consistency_token;
+    let with = |user: &str, token: &str| UserQuery {
+        consistency_token: token.to_owned(),
+        ..stored(user)
+    };
+    assert!(!tower.embed(with("7", &token)).await.unwrap().stale_history);
+    // Recording it again stands for the same, and so does a token that says nothing of the user.
+    let again = tower.record(vec![event("7", 1, "a", 2)]).await.unwrap();
+    let again = tower.embed(with("7", &again.consistency_token)).await;
+    assert!(!again.unwrap().stale_history);
+    assert!(!tower.embed(with("8", &token)).await.unwrap().stale_history);
+
+    let (user, arrived) = token.split_once('-').unwrap();
+    let arrived = u64::from_str_radix(arrived, 16).unwrap() + 3_600_000_000;
+    let later = format!("{user}-{arrived:x}");
+    assert!(tower.embed(with("7", &later)).await.unwrap().stale_history);
+    let refused = tower.embed(with("7", "nonsense")).await.unwrap_err();
+    check_refused(&refused, Code::InvalidArgument, status::INVALID_FIELD);
+    assert!(refused.message().contains("users[0].consistency_token"));
 }
 
 #[tokio::test]

@@ -11,10 +11,11 @@ use generation::{
     store::Store,
 };
 use proto::v1::{
-    EmbedUsersRequest, Event, GetUserRequest, GetUserResponse, ItemRef, ListGenerationsRequest,
-    RecordEventsRequest, RecordEventsResponse, UserEmbedding, UserQuery,
-    event_service_client::EventServiceClient, generation_service_client::GenerationServiceClient,
-    item_ref::Name, user_tower_service_client::UserTowerServiceClient,
+    DeleteUserRequest, DeleteUserResponse, EmbedUsersRequest, Event, GetUserRequest,
+    GetUserResponse, ItemRef, ListGenerationsRequest, RecordEventsRequest, RecordEventsResponse,
+    UserEmbedding, UserQuery, event_service_client::EventServiceClient,
+    generation_service_client::GenerationServiceClient, item_ref::Name,
+    user_tower_service_client::UserTowerServiceClient,
 };
 use service::{
     config,
@@ -132,10 +133,15 @@ impl Site {
 
     /// Starts a tower and waits until `service` serves.
     pub(crate) async fn start(&self, service: &str) -> Tower {
+        self.start_as(self.config.clone(), service).await
+    }
+
+    /// Starts a tower with other settings over the same store.
+    pub(crate) async fn start_as(&self, config: Config, service: &str) -> Tower {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri = format!("http://{}", listener.local_addr().unwrap());
         let (trigger, shutdown) = Shutdown::manual();
-        let served = tokio::spawn(user_tower::serve(self.config.clone(), listener, shutdown));
+        let served = tokio::spawn(user_tower::serve(config, listener, shutdown));
         wait_until(&uri, service, ServingStatus::Serving).await;
         Tower {
             events: EventServiceClient::connect(uri.clone()).await.unwrap(),
@@ -215,6 +221,15 @@ impl Tower {
         tokio::time::timeout(PATIENCE, held).await.unwrap();
     }
 
+    pub(crate) async fn delete(&mut self, user: &str) -> DeleteUserResponse {
+        let request = DeleteUserRequest {
+            user_id: user.to_owned(),
+            members_epoch: 0,
+        };
+        let deleted = self.events.delete_user(request).await;
+        deleted.unwrap().into_inner()
+    }
+
     pub(crate) async fn stop(self) {
         self.trigger.request();
         let stopped = tokio::time::timeout(PATIENCE, self.served).await;
@@ -225,7 +240,7 @@ impl Tower {
 pub(crate) fn stored(user: &str) -> UserQuery {
     UserQuery {
         user_id: user.to_owned(),
-        context: None,
+        ..UserQuery::default()
     }
 }
 

@@ -2,9 +2,12 @@
 
 use generation::{placement, store::Members};
 use indicatif::ProgressBar;
-use user_tower::import::{Imported, import};
+use user_tower::{
+    export::{Exported, export},
+    import::{Imported, import},
+};
 
-use crate::house::{EVENTS, Site, dataset};
+use crate::house::{EVENTS, Site, dataset, event};
 
 fn lines(users: &[&str], each: u64) -> Vec<String> {
     let line = |user: &str, n: u64| format!("{user},{n},rating,4,{},{n:020}\n", 100 + n);
@@ -40,6 +43,62 @@ async fn a_dataset_is_imported_whole_and_may_be_imported_again() {
         (0, 15_000, 3)
     );
     assert_eq!(tower.get_user("2").await.unwrap().history, user.history);
+}
+
+#[tokio::test]
+async fn what_one_tower_exports_another_imports_whole() {
+    let (from, to) = (Site::new(), Site::new());
+    let mut tower = from.start(EVENTS).await;
+    let users = ["1", "2", "3"];
+    let data = dataset(from.dir.path(), &users, &lines(&users, 1_500));
+    let bar = ProgressBar::hidden();
+    import(&data, &tower.uri, &bar).await.unwrap();
+    tower.delete("3").await;
+    let out = from.dir.path().join("export");
+    let exported = export(&out, &tower.uri, &bar).await.unwrap();
+    let expected = Exported {
+        users: 3,
+        seen: 3_000,
+        events: 400,
+    };
+    assert_eq!(exported, expected);
+
+    let mut other = to.start(EVENTS).await;
+    other.record(vec![event("3", 1, "x", 9)]).await.unwrap();
+    let bar = ProgressBar::hidden();
+    let first = import(&out, &other.uri, &bar).await.unwrap();
+    assert_eq!((first.recorded, first.profiles, first.foreign), (400, 2, 0));
+    assert_eq!(bar.position(), bar.length().unwrap());
+    let again = import(&out, &other.uri, &ProgressBar::hidden())
+        .await
+        .unwrap();
+    assert_eq!((again.recorded, again.duplicates), (0, 400));
+    for user in ["1", "2"] {
+        let (before, after) = (tower.get_user(user).await, other.get_user(user).await);
+        assert_eq!(before.unwrap(), after.unwrap());
+    }
+    // What came after the deletion stays.
+    assert_eq!(other.get_user("3").await.unwrap().history.len(), 1);
+
+    let refused = export(&out, &tower.uri, &bar).await.unwrap_err();
+    assert!(refused.to_string().contains("export"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_parquet_file_without_a_column_is_refused_by_both_names() {
+    let site = Site::new();
+    let tower = site.start(EVENTS).await;
+    let out = site.dir.path().join("export");
+    export(&out, &tower.uri, &ProgressBar::hidden())
+        .await
+        .unwrap();
+    std::fs::copy(out.join("users.parquet"), out.join("events.parquet")).unwrap();
+    let refused = import(&out, &tower.uri, &ProgressBar::hidden()).await;
+    let refused = format!("{:#}", refused.unwrap_err());
+    assert!(
+        refused.contains("events.parquet has no column \"item\", it has [\"user\", \"profile\""),
+        "{refused}"
+    );
 }
 
 #[tokio::test]

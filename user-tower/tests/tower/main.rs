@@ -3,6 +3,7 @@
 
 mod embedding;
 mod events;
+mod hand_over;
 mod house;
 mod import;
 mod process;

@@ -22,6 +22,7 @@ fn command(site: &Site) -> Command {
     command
         .env("USER_TOWER__STORE", &site.config.store)
         .env("USER_TOWER__HISTORY__PATH", &site.config.history.path)
+        .env("USER_TOWER__HISTORY__KEEP", "1000")
         .env("USER_TOWER__SERVER__LISTEN", "127.0.0.1:0")
         .env("USER_TOWER__TELEMETRY__FORMAT", "json");
     command
@@ -81,83 +82,88 @@ impl Drop for Process {
     }
 }
 
-/// Kills a tower while four callers record; returns how many events each had acknowledged.
-async fn record_until_killed(site: &Site, from: [i64; 4]) -> [i64; 4] {
+/// Kills a tower while four callers record, each for a user of its own, after one of them has `enough` events acknowledged;
+/// returns how many of each user's were.
+async fn record_until_killed(site: &Site, cycle: usize, enough: i64) -> Vec<(String, i64)> {
     let process = Process::start(site);
+    let (tell, mut told) = tokio::sync::watch::channel(0);
     let mut callers = Vec::new();
-    for (caller, from) in from.into_iter().enumerate() {
-        let mut client = process.client().await;
+    for caller in 0..4 {
+        let (mut client, tell) = (process.client().await, tell.clone());
         callers.push(tokio::spawn(async move {
-            let user = format!("user-{caller}");
-            let mut next = from;
+            let user = format!("{cycle}-{caller}");
+            let mut acknowledged = 0;
             loop {
+                let time = acknowledged + 1;
                 let request = proto::v1::RecordEventsRequest {
-                    events: vec![event(&user, next + 1, "a", next as u64 + 1)],
+                    events: vec![event(&user, time, "a", time as u64)],
                     members_epoch: 0,
                 };
-                // The first may be one that was committed but not acknowledged before the kill.
                 if client.record_events(request).await.is_err() {
-                    return next;
+                    return (user, acknowledged);
                 }
-                next += 1;
+                acknowledged = time;
+                tell.send_replace(acknowledged);
             }
         }));
     }
-    let mut watcher = process.client().await;
-    let enough = async {
-        loop {
-            let request = GetUserRequest {
-                user_id: "user-0".to_owned(),
-                newest: 1,
-                members_epoch: 0,
-            };
-            let user = watcher.get_user(request).await.unwrap().into_inner();
-            if user.seen_items as i64 >= from[0] + 40 {
-                return;
-            }
-        }
-    };
-    tokio::time::timeout(crate::house::PATIENCE, enough)
+    let reached = told.wait_for(|acknowledged| *acknowledged >= enough);
+    tokio::time::timeout(crate::house::PATIENCE, reached)
         .await
+        .unwrap()
         .unwrap();
     drop(process);
-    let mut acknowledged = [0; 4];
-    for (caller, task) in callers.into_iter().enumerate() {
-        acknowledged[caller] = task.await.unwrap();
+    let mut acknowledged = Vec::new();
+    for task in callers {
+        acknowledged.push(task.await.unwrap());
     }
     acknowledged
 }
 
+/// A number that the environment gives, else a small one.
+fn number(name: &str, default: i64) -> i64 {
+    std::env::var(name).map_or(default, |number| number.parse().unwrap())
+}
+
+/// As many kills as `TWOTOWER_TEST_KILLS` says, each after `TWOTOWER_TEST_KILL_EVENTS` of a caller, else a few; the file that
+/// `TWOTOWER_TEST_KILLS_REPORT` names is told how many events were acknowledged, lost, and there twice.
 #[tokio::test]
 async fn an_acknowledged_event_survives_kill_9_and_is_there_once() {
-    let mut site = Site::new();
-    site.config.history.keep = 1_000;
-    let mut acknowledged = [0; 4];
-    for _ in 0..4 {
-        acknowledged = record_until_killed(&site, acknowledged).await;
+    let kills = number("TWOTOWER_TEST_KILLS", 4);
+    let enough = number("TWOTOWER_TEST_KILL_EVENTS", 40);
+    let site = Site::new();
+    let mut acknowledged = Vec::new();
+    for cycle in 0..kills {
+        acknowledged.extend(record_until_killed(&site, cycle as usize, enough).await);
     }
-    assert!(acknowledged[0] >= 4 * 39, "{acknowledged:?}");
 
     let process = Process::start(&site);
     let mut client = process.client().await;
-    for (caller, acknowledged) in acknowledged.into_iter().enumerate() {
+    let (mut all, mut lost, mut twice) = (0, 0, 0);
+    for (user, acknowledged) in acknowledged {
         let request = GetUserRequest {
-            user_id: format!("user-{caller}"),
-            newest: 200,
+            user_id: user,
+            newest: 1_000,
             members_epoch: 0,
         };
         let user = client.get_user(request).await.unwrap().into_inner();
-        // At most one event was committed whose acknowledgement the kill swallowed.
-        let present = user.seen_items as i64;
-        assert!(
-            (acknowledged..=acknowledged + 1).contains(&present),
-            "{present} of {acknowledged}"
-        );
         let times: Vec<i64> = user.history.iter().map(|event| event.time).collect();
-        let expected: Vec<i64> = (present - times.len() as i64 + 1..=present).collect();
-        assert_eq!(times, expected);
-        assert_eq!(times.len() as i64, present.min(200));
+        let different: std::collections::BTreeSet<i64> = times.iter().copied().collect();
+        all += acknowledged;
+        lost += (1..=acknowledged)
+            .filter(|time| !different.contains(time))
+            .count();
+        twice += times.len() - different.len();
+        // At most one event was committed whose acknowledgement the kill swallowed.
+        let present = times.len() as i64;
+        assert!(present <= acknowledged + 1, "{present} of {acknowledged}");
+        assert_eq!(user.seen_items as i64, present);
     }
+    if let Ok(report) = std::env::var("TWOTOWER_TEST_KILLS_REPORT") {
+        std::fs::write(report, format!("{all} {lost} {twice}")).unwrap();
+    }
+    assert!(all >= kills * enough);
+    assert_eq!((lost, twice), (0, 0));
 }
 
 #[tokio::test]

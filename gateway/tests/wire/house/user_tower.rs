@@ -127,6 +127,8 @@ impl State {
                     space: space.clone(),
                 }),
                 cold_start: seen.is_empty(),
+                // Of what is asked for it has nothing.
+                stale_history: !user.consistency_token.is_empty(),
                 seen: seen.into_iter().collect(),
                 ..Default::default()
             }
@@ -163,6 +165,22 @@ impl UserTowerService for Service {
     ) -> Result<Response<pb::ImportUsersResponse>, Status> {
         Err(Status::unimplemented("not needed here"))
     }
+
+    type ExportUsersStream = tokio_stream::Empty<Result<pb::ExportUsersResponse, Status>>;
+
+    async fn export_users(
+        &self,
+        _: Request<pb::ExportUsersRequest>,
+    ) -> Result<Response<Self::ExportUsersStream>, Status> {
+        Err(Status::unimplemented("not needed here"))
+    }
+
+    async fn forget_users(
+        &self,
+        _: Request<pb::ForgetUsersRequest>,
+    ) -> Result<Response<pb::ForgetUsersResponse>, Status> {
+        Err(Status::unimplemented("not needed here"))
+    }
 }
 
 #[tonic::async_trait]
@@ -183,7 +201,10 @@ impl EventService for Service {
         if let Some(at) = request.events.iter().position(|event| event.time == 0) {
             return Err(status::invalid(format!("events[{at}].time"), "is 0"));
         }
-        let mut answer = pb::RecordEventsResponse::default();
+        let mut answer = pb::RecordEventsResponse {
+            consistency_token: format!("{}-1", request.events.len()),
+            ..Default::default()
+        };
         for event in request.events {
             let is_new = state
                 .events
@@ -217,7 +238,22 @@ impl EventService for Service {
     ) -> Result<Response<pb::PutUserProfileResponse>, Status> {
         let state = self.0.lock().unwrap();
         state.check_epoch(request.into_inner().members_epoch)?;
-        Ok(Response::new(pb::PutUserProfileResponse {}))
+        Ok(Response::new(pb::PutUserProfileResponse::default()))
+    }
+
+    async fn delete_user(
+        &self,
+        request: Request<pb::DeleteUserRequest>,
+    ) -> Result<Response<pb::DeleteUserResponse>, Status> {
+        let mut state = self.0.lock().unwrap();
+        let request = request.into_inner();
+        state.check_epoch(request.members_epoch)?;
+        let before = state.events.len();
+        state.events.retain(|event| event.0 != request.user_id);
+        Ok(Response::new(pb::DeleteUserResponse {
+            events: (before - state.events.len()) as u64,
+            ..Default::default()
+        }))
     }
 }
 

@@ -1,0 +1,221 @@
+//! What an embedding costs over the raw session, what batching saves, and how late it may come.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use encoder::{
+    artifact::Artifact,
+    features::{Event, Features, User, tensors::Tensor},
+    session::UserEncoder,
+};
+use indicatif::ProgressBar;
+use serde::Deserialize;
+
+use crate::{
+    Figure, Options, load, median,
+    peer::Peer,
+    process::{self, Process},
+    site::{Site, text},
+};
+
+/// Users that are embedded in turn.
+const USERS: usize = 512;
+/// Callers at once where batches form.
+const CALLERS: usize = 16;
+/// The batch that the session is compared at when the server is saturated.
+const BATCH: usize = 16;
+
+/// Compares a server of the site's model with the raw session, and with a Python server of it.
+pub(crate) async fn measure(site: &Site, options: &Options) -> anyhow::Result<Vec<Figure>> {
+    let users = users(&options.data)?;
+    let names = Arc::new(users.iter().map(|user| user.id.clone()).collect::<Vec<_>>());
+    let artifact = Artifact::open(&site.artifact)?;
+    let raw = UserEncoder::open(&artifact, 1)?;
+    let tensors = artifact.user_tensors();
+    let batch = |rows: usize| {
+        let chunks = users.chunks_exact(rows);
+        chunks
+            .map(|chunk| tensors.batch(chunk, rows).tensors)
+            .collect::<Vec<_>>()
+    };
+    let (ones, batches) = (batch(1), batch(BATCH));
+
+    let without_cache = [("MODELS__VECTOR_CACHE_BYTES", "0")];
+    let history = site.history("embedding");
+    let server = Process::user_tower(&site.store, &history, &without_cache)?;
+    user_tower::import::import(&options.data, &server.uri, &ProgressBar::hidden()).await?;
+    let channel = server.channel().await?;
+    ready(&server, &names).await?;
+
+    let calls = options.calls;
+    let mut cost: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut note = |name, seconds: f64| {
+        cost.entry(name)
+            .or_default()
+            .push(1e6 * seconds / calls as f64)
+    };
+    let peer = match &options.python {
+        Some(python) => Some(Peer::start(python, site, &names, &ones)?),
+        None => None,
+    };
+    let alone_history = site.history("alone");
+    let mut alone = None;
+    for pair in 0..options.pairs {
+        note("raw b1", run(&raw, &ones, calls)?);
+        let served = |callers| spent(&server, load::closed(&channel, &names, callers, calls));
+        note("served b1", served(1).await?);
+        note("raw saturated", run(&raw, &batches, calls / BATCH)?);
+        note("served c16", served(CALLERS).await?);
+        if let Some(peer) = &peer {
+            let channel = peer.process.channel().await?;
+            let served = load::closed(&channel, &names, CALLERS, calls);
+            note("python c16", spent(&peer.process, served).await?);
+        }
+        if pair == 0 {
+            let one = [
+                ("MODELS__VECTOR_CACHE_BYTES", "0"),
+                ("BATCHER__MAX_BATCH", "1"),
+            ];
+            let server = Process::user_tower(&site.store, &alone_history, &one)?;
+            user_tower::import::import(&options.data, &server.uri, &ProgressBar::hidden()).await?;
+            ready(&server, &names).await?;
+            alone = Some(server);
+        }
+        let alone = alone.as_ref().context("it was started")?;
+        let channel = alone.channel().await?;
+        note(
+            "alone c16",
+            spent(alone, load::closed(&channel, &names, CALLERS, calls)).await?,
+        );
+    }
+    drop(alone);
+    let of = |name: &str| median(cost.get(name).cloned().unwrap_or_default());
+    for (name, micros) in &cost {
+        println!("  {name:<16} {:>9.1} CPU us a user  {micros:.1?}", of(name));
+    }
+
+    // At 60 % of what two cores can do by that cost, wherever the generator runs.
+    let cores = std::thread::available_parallelism()?.get() as f64;
+    let every = Duration::from_secs_f64(of("served c16") / 1e6 / cores / 0.6);
+    let (millis, failed) = load::open(&channel, &names, every, Duration::from_secs(10)).await?;
+    anyhow::ensure!(failed == 0, "{failed} calls failed at 60 % load");
+
+    let mut figures = vec![
+        ("session_cpu_us_b1", of("raw b1"), "us", ""),
+        ("session_cpu_us_saturated", of("raw saturated"), "us", ""),
+        ("cpu_us_b1", of("served b1"), "us", ""),
+        ("cpu_us_c16", of("served c16"), "us", ""),
+        (
+            "cpu_over_session_b1",
+            of("served b1") / of("raw b1"),
+            "1",
+            "<= 1.25",
+        ),
+        (
+            "cpu_over_session_saturated",
+            of("served c16") / of("raw saturated"),
+            "1",
+            "<= 1.25",
+        ),
+        (
+            "batching_gain",
+            of("alone c16") / of("served c16"),
+            "1",
+            ">= 1.4",
+        ),
+        ("p99_ms_at_60_percent", load::p99(millis), "ms", ""),
+    ];
+    if peer.is_some() {
+        let ratio = of("python c16") / of("served c16");
+        figures.push(("python_cpu_us_c16", of("python c16"), "us", ""));
+        figures.push(("python_over_ours_c16", ratio, "1", ">= 2.5"));
+    }
+    Ok(figures)
+}
+
+/// CPU seconds that the raw session takes for `calls` of these batches.
+fn run(raw: &UserEncoder, batches: &[Vec<Tensor>], calls: usize) -> anyhow::Result<f64> {
+    let before = process::cpu("self")?;
+    for batch in batches.iter().cycle().take(calls) {
+        raw.run_tensors(batch)?;
+    }
+    Ok((process::cpu("self")? - before).as_secs_f64())
+}
+
+/// CPU seconds that a server takes for the calls.
+async fn spent(
+    server: &Process,
+    calls: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<f64> {
+    let before = server.cpu()?;
+    calls.await?;
+    Ok((server.cpu()? - before).as_secs_f64())
+}
+
+/// Waits until the server embeds, and has read each of the users once.
+async fn ready(server: &Process, users: &Arc<Vec<String>>) -> anyhow::Result<()> {
+    let channel = server.channel().await?;
+    let late = Instant::now() + Duration::from_secs(60);
+    while let Err(cause) = load::closed(&channel, users, 1, users.len()).await {
+        anyhow::ensure!(Instant::now() < late, "it does not embed: {cause}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+/// A line of users.jsonl.
+#[derive(Deserialize)]
+struct UserLine {
+    id: String,
+    #[serde(default)]
+    features: Features,
+}
+
+/// A line of events.csv.
+#[derive(Deserialize)]
+struct EventLine {
+    user: String,
+    item: u64,
+    kind: String,
+    value: f32,
+    time: i64,
+}
+
+/// The first users of a prepared dataset, as a user tower with its default settings sees them.
+fn users(data: &Path) -> anyhow::Result<Vec<User>> {
+    let path = data.join("users.jsonl");
+    let lines = fs::read_to_string(&path).with_context(|| text(&path))?;
+    let mut users = BTreeMap::new();
+    for line in lines.lines().take(USERS) {
+        let line: UserLine = serde_json::from_str(line)?;
+        let user = User {
+            id: line.id.clone(),
+            features: line.features,
+            ..User::default()
+        };
+        users.insert(line.id, user);
+    }
+    for line in csv::Reader::from_path(data.join("events.csv"))?.into_deserialize() {
+        let line: EventLine = line?;
+        if let Some(user) = users.get_mut(&line.user) {
+            user.history.push(Event {
+                item: line.item,
+                kind: line.kind,
+                value: line.value,
+                time: line.time,
+            });
+        }
+    }
+    for user in users.values_mut() {
+        user.history.sort_by_key(|event| event.time);
+        let surplus = user.history.len().saturating_sub(200);
+        user.history.drain(..surplus);
+    }
+    Ok(users.into_values().collect())
+}

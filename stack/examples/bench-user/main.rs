@@ -1,0 +1,119 @@
+//! Measures the user tower, each in a process of its own: `make bench-user`.
+//!
+//! What an embedding costs over the raw session, what batching saves, the same model behind a Python server, how many events are
+//! durable in a second, and whether anybody notices that models change. Rows go into `target/report/user.json` and
+//! `docs/user-tower.json`.
+#![expect(clippy::print_stdout, reason = "figures are its output")]
+
+mod embedding;
+mod events;
+mod load;
+mod peer;
+mod process;
+mod site;
+mod swaps;
+
+use std::{fs, path::PathBuf};
+
+use anyhow::Context as _;
+use clap::Parser;
+use onnx::bench::report::{self, Row};
+
+/// What to measure, and how long.
+#[derive(Debug, Parser)]
+struct Options {
+    /// A model, and a store whose only artifact it is; the first gives the rows without a suffix.
+    #[arg(long = "model", value_name = "NAME=STORE", required = true)]
+    models: Vec<String>,
+    /// The prepared dataset that the models were trained on.
+    #[arg(long)]
+    data: PathBuf,
+    /// A larger prepared dataset, whose events are imported.
+    #[arg(long)]
+    import: PathBuf,
+    /// The Python of the peer; without it the peer is not measured.
+    #[arg(long)]
+    python: Option<PathBuf>,
+    /// Calls of one measurement.
+    #[arg(long, default_value_t = 3_000)]
+    calls: usize,
+    /// Pairs of measurements that alternate.
+    #[arg(long, default_value_t = 5)]
+    pairs: usize,
+    /// How often models are swapped.
+    #[arg(long, default_value_t = 500)]
+    swaps: u64,
+    /// Users who each have one event.
+    #[arg(long, default_value_t = 1_000_000)]
+    distinct: u64,
+    /// Where the figures go.
+    #[arg(long, default_value = "target/report/user.json")]
+    report: PathBuf,
+    /// Where they are kept.
+    #[arg(long, default_value = "docs/user-tower.json")]
+    docs: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    encoder::session::init(&encoder::session::library()?)?;
+    let mut figures = Vec::new();
+    for (number, model) in options.models.iter().enumerate() {
+        let (name, store) = model.split_once('=').context("a model is NAME=STORE")?;
+        let suffix = if number == 0 {
+            String::new()
+        } else {
+            format!("_{name}")
+        };
+        println!("{name}");
+        let site = site::Site::of(store.as_ref()).await?;
+        let found = embedding::measure(&site, &options).await?;
+        figures.extend(found.into_iter().map(|(row, value, unit, goal)| {
+            let goal = if number == 0 { goal } else { "" };
+            (format!("{row}{suffix}"), value, unit, goal)
+        }));
+    }
+    let rest = [
+        events::measure(&options).await?,
+        swaps::measure(options.swaps).await?,
+    ];
+    let rest = rest.into_iter().flatten();
+    figures.extend(rest.map(|(row, value, unit, goal)| (row.to_owned(), value, unit, goal)));
+
+    let date = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    let rows: Vec<Row> = figures
+        .into_iter()
+        .map(|(row, value, unit, goal)| Row {
+            row,
+            value,
+            unit: unit.to_owned(),
+            goal: goal.to_owned(),
+            command: "make bench-user".to_owned(),
+            date: date[..10].to_owned(),
+        })
+        .collect();
+    for row in &rows {
+        println!(
+            "{:<40} {:>12.3} {:<10} {}",
+            row.row, row.value, row.unit, row.goal
+        );
+    }
+    report::merge(&options.report, &rows)?;
+    report::merge(&options.docs, &rows)?;
+    Ok(())
+}
+
+/// Name, value, unit and goal.
+type Figure = (&'static str, f64, &'static str, &'static str);
+
+/// The middle one of several.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// A file's size in bytes.
+fn size(path: &std::path::Path) -> anyhow::Result<f64> {
+    Ok(fs::metadata(path)?.len() as f64)
+}

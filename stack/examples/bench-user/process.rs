@@ -1,0 +1,106 @@
+//! A server in a process of its own, and what it has used so far, as the kernel tells it.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use tonic::transport::Channel;
+
+/// A running server; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) uri: String,
+}
+
+impl Process {
+    /// Starts a user tower over a store, with more settings as `SECTION__KEY` and value.
+    pub(crate) fn user_tower(
+        store: &Path,
+        history: &Path,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
+        let binaries = std::env::current_exe()?;
+        let folder = binaries.ancestors().nth(2).context("no target folder")?;
+        let mut command = Command::new(folder.join("user-tower"));
+        command
+            .env("USER_TOWER__STORE", store)
+            .env("USER_TOWER__HISTORY__PATH", history)
+            .env("USER_TOWER__SERVER__LISTEN", "127.0.0.1:0")
+            .env("USER_TOWER__TELEMETRY__FORMAT", "json");
+        for (key, value) in settings {
+            command.env(format!("USER_TOWER__{key}"), value);
+        }
+        Self::start(command, |line| {
+            let log: serde_json::Value = serde_json::from_str(line).ok()?;
+            (log["message"] == "listening").then(|| Some(log["address"].as_str()?.to_owned()))?
+        })
+    }
+
+    /// Starts a server that says on standard error where it listens.
+    pub(crate) fn start(
+        mut command: Command,
+        address: impl Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Self> {
+        let mut child = command.stderr(Stdio::piped()).spawn()?;
+        let stderr = child.stderr.take().context("no standard error")?;
+        let mut lines = BufReader::new(stderr).lines();
+        let mut said = Vec::new();
+        let found = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            let found = address(&line);
+            said.push(line);
+            found
+        });
+        // Reads on, so that the server never waits for a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        let found = found.with_context(|| format!("it does not serve: {}", said.join("\n")))?;
+        Ok(Self {
+            child,
+            uri: format!("http://{found}"),
+        })
+    }
+
+    pub(crate) async fn channel(&self) -> anyhow::Result<Channel> {
+        Ok(Channel::from_shared(self.uri.clone())?.connect().await?)
+    }
+
+    /// CPU time, user and system.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        cpu(&self.child.id().to_string())
+    }
+
+    /// Anonymous memory that is in use, in bytes.
+    pub(crate) fn memory(&self) -> anyhow::Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find(|line| line.starts_with("RssAnon:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        Ok(kib.context("no RssAnon")?.parse::<f64>()? * 1024.0)
+    }
+
+    /// Open files and sockets.
+    pub(crate) fn descriptors(&self) -> anyhow::Result<f64> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count() as f64)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has stopped already, or does now; either way nothing is left to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// CPU time of a process, or of `self`.
+pub(crate) fn cpu(pid: &str) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields = stat.rsplit(')').next().context("no fields")?;
+    let mut ticks = fields.split_whitespace().skip(11).map(str::parse::<u64>);
+    let mut next = || ticks.next().context("too few fields");
+    let (user, system) = (next()??, next()??);
+    Ok(Duration::from_millis((user + system) * 10))
+}

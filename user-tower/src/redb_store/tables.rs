@@ -1,0 +1,290 @@
+//! What a write does to the tables, user by user.
+
+use encoder::features::Features;
+use redb::{ReadableTable as _, Table, WriteTransaction};
+
+use crate::{
+    history::{Arrival, Removal, Removed, Tally, UserCopy, Write},
+    redb_store::{
+        apply::Arriving,
+        schema::{self, Counts, EventKey, EventRow},
+    },
+};
+
+/// The tables of one transaction.
+pub(super) struct Tables<'t> {
+    events: Table<'t, EventKey, EventRow>,
+    seen: Table<'t, (&'static str, u64), Arrival>,
+    users: Table<'t, &'static str, Counts>,
+    profiles: Table<'t, &'static str, (Arrival, &'static [u8])>,
+    deleted: Table<'t, &'static str, Arrival>,
+    keep: u64,
+}
+
+impl<'t> Tables<'t> {
+    /// Opens them; of a user's events the newest `keep` are kept.
+    pub(super) fn open(
+        transaction: &'t WriteTransaction,
+        keep: usize,
+    ) -> Result<Self, redb::Error> {
+        Ok(Self {
+            events: transaction.open_table(schema::EVENTS)?,
+            seen: transaction.open_table(schema::SEEN)?,
+            users: transaction.open_table(schema::USERS)?,
+            profiles: transaction.open_table(schema::PROFILES)?,
+            deleted: transaction.open_table(schema::DELETED)?,
+            keep: keep as u64,
+        })
+    }
+
+    /// Appends events of one user, the newest first.
+    pub(super) fn append(
+        &mut self,
+        arriving: &[Arriving<'_>],
+        tallies: &mut [Tally],
+    ) -> Result<(), redb::Error> {
+        let Some(user) = arriving.first().map(|arriving| arriving.user) else {
+            return Ok(());
+        };
+        let (mut kept, mut seen, mut last) = self.counts(user)?;
+        // The oldest event kept, known only while as many are kept as may be.
+        let mut oldest: Option<(i64, String)> = None;
+        for arriving in arriving {
+            let (event, arrived) = (arriving.event, arriving.arrived);
+            let tally = &mut tallies[arriving.write];
+            let (time, event_id) = event.key();
+            last = last.max(arrived);
+            if kept >= self.keep && oldest.is_none() {
+                oldest = self.oldest(user)?;
+            }
+            let too_old = oldest
+                .as_ref()
+                .is_some_and(|(at, id)| (time, event_id) < (*at, id.as_str()));
+            if !too_old && self.knows(user, arriving)? {
+                tally.duplicates += 1;
+                continue;
+            }
+            let is_new_item = self.see(user, event.item, arrived)?;
+            seen += u64::from(is_new_item);
+            if too_old {
+                match is_new_item {
+                    true => tally.recorded += 1,
+                    false => tally.duplicates += 1,
+                }
+                continue;
+            }
+            self.events.insert((user, time, event_id), arriving.row())?;
+            tally.recorded += 1;
+            kept += 1;
+            if kept > self.keep
+                && let Some((time, event_id)) = oldest.take()
+            {
+                self.events.remove((user, time, event_id.as_str()))?;
+                kept -= 1;
+            }
+        }
+        self.users.insert(user, (kept, seen, last))?;
+        Ok(())
+    }
+
+    /// Does what a write wants beside adding events.
+    pub(super) fn change(&mut self, write: &Write, tally: &mut Tally) -> Result<(), redb::Error> {
+        for copy in &write.copies {
+            self.merge(copy, tally)?;
+        }
+        for (user, profile) in &write.profiles {
+            self.put_profile(user, profile, tally.arrived)?;
+            self.touch(user, tally.arrived)?;
+        }
+        for (user, removal) in &write.removals {
+            let removed = self.remove_as(user, *removal, tally.arrived)?;
+            tally.removed.add(removed);
+        }
+        Ok(())
+    }
+
+    /// Makes what is stored of a user and a copy from elsewhere one.
+    fn merge(&mut self, copy: &UserCopy, tally: &mut Tally) -> Result<(), redb::Error> {
+        let user = copy.user.as_str();
+        let known = self.deleted.get(user)?.map_or(0, |deleted| deleted.value());
+        let deleted = known.max(copy.deleted);
+        if deleted > known {
+            tally
+                .removed
+                .add(self.remove(user, |_, arrived| arrived <= deleted)?);
+            self.deleted.insert(user, deleted)?;
+        }
+        let events = copy.events.iter().rev();
+        let arriving: Vec<Arriving<'_>> = events
+            .filter(|(_, arrived)| *arrived > deleted)
+            .map(|(event, arrived)| Arriving {
+                user,
+                event,
+                arrived: *arrived,
+                is_copy: true,
+                write: 0,
+            })
+            .collect();
+        self.append(&arriving, std::slice::from_mut(tally))?;
+        let mut new = 0;
+        for &(item, arrived) in copy.seen.iter().filter(|(_, arrived)| *arrived > deleted) {
+            new += u64::from(self.see(user, item, arrived)?);
+        }
+        if let Some((profile, arrived)) = &copy.profile
+            && *arrived > deleted.max(self.profile_arrived(user)?)
+        {
+            self.put_profile(user, profile, *arrived)?;
+        }
+        let (kept, seen, last) = self.counts(user)?;
+        let last = last.max(copy.arrived);
+        self.users.insert(user, (kept, seen + new, last))?;
+        Ok(())
+    }
+
+    /// Removes something of a user, as of `now`.
+    fn remove_as(
+        &mut self,
+        user: &str,
+        removal: Removal,
+        now: Arrival,
+    ) -> Result<Removed, redb::Error> {
+        match removal {
+            Removal::Delete => {
+                let removed = self.remove(user, |_, _| true)?;
+                self.deleted.insert(user, now)?;
+                self.users.insert(user, (0, 0, now))?;
+                Ok(removed)
+            }
+            Removal::Forget => {
+                let mut removed = self.remove(user, |_, _| true)?;
+                self.deleted.remove(user)?;
+                let known = self.users.remove(user)?.is_some();
+                removed.users = u64::from(known);
+                Ok(removed)
+            }
+            Removal::Older { time, arrived } => {
+                let removed = self.remove(user, |what, at| match what {
+                    Part::Event(of) => of < time,
+                    Part::Seen => at < arrived,
+                    Part::Profile => false,
+                })?;
+                if removed.users > 0 {
+                    self.touch(user, now)?;
+                }
+                Ok(removed)
+            }
+        }
+    }
+
+    /// Removes the parts of a user of which `goes`, given when they arrived, says so.
+    fn remove(
+        &mut self,
+        user: &str,
+        goes: impl Fn(Part, Arrival) -> bool,
+    ) -> Result<Removed, redb::Error> {
+        let mut removed = Removed::default();
+        let next = schema::next_name(user);
+        let events = (user, i64::MIN, "")..(next.as_str(), i64::MIN, "");
+        self.events.retain_in(events, |(_, time, _), row| {
+            let stays = !goes(Part::Event(time), row.3);
+            removed.events += u64::from(!stays);
+            stays
+        })?;
+        let seen = (user, 0)..=(user, u64::MAX);
+        self.seen.retain_in(seen, |_, arrived| {
+            let stays = !goes(Part::Seen, arrived);
+            removed.seen += u64::from(!stays);
+            stays
+        })?;
+        let profile = self.profile_arrived(user)?;
+        if profile > 0 && goes(Part::Profile, profile) {
+            self.profiles.remove(user)?;
+            removed.profiles = 1;
+        }
+        removed.users = u64::from(removed.events + removed.seen + removed.profiles > 0);
+        if removed.users > 0 {
+            let (kept, seen, last) = self.counts(user)?;
+            let (kept, seen) = (kept - removed.events, seen - removed.seen);
+            self.users.insert(user, (kept, seen, last))?;
+        }
+        Ok(removed)
+    }
+
+    /// Whether an event is stored. Of two copies of one the later arrival counts, so that copies agree on what a deletion
+    /// leaves.
+    fn knows(&mut self, user: &str, arriving: &Arriving<'_>) -> Result<bool, redb::Error> {
+        let (time, event_id) = arriving.event.key();
+        let key = (user, time, event_id);
+        let Some(known) = self.events.get(key)?.map(|row| row.value().3) else {
+            return Ok(false);
+        };
+        if arriving.is_copy && arriving.arrived > known {
+            self.see(user, arriving.event.item, arriving.arrived)?;
+            self.events.insert(key, arriving.row())?;
+        }
+        Ok(true)
+    }
+
+    /// Notes that an event with an item arrived; returns whether the item is new to the user.
+    fn see(&mut self, user: &str, item: u64, arrived: Arrival) -> Result<bool, redb::Error> {
+        let known = self.seen.get((user, item))?.map(|known| known.value());
+        if known.is_none_or(|known| known < arrived) {
+            self.seen.insert((user, item), arrived)?;
+        }
+        Ok(known.is_none())
+    }
+
+    fn put_profile(
+        &mut self,
+        user: &str,
+        profile: &Features,
+        arrived: Arrival,
+    ) -> Result<(), redb::Error> {
+        let json = serde_json::to_vec(profile)
+            .map_err(|cause| redb::Error::Corrupted(format!("a profile is not JSON: {cause}")))?;
+        self.profiles.insert(user, (arrived, json.as_slice()))?;
+        Ok(())
+    }
+
+    /// Notes that a write for a user arrived.
+    fn touch(&mut self, user: &str, arrived: Arrival) -> Result<(), redb::Error> {
+        let (kept, seen, last) = self.counts(user)?;
+        self.users.insert(user, (kept, seen, last.max(arrived)))?;
+        Ok(())
+    }
+
+    fn counts(&self, user: &str) -> Result<Counts, redb::Error> {
+        let counts = self.users.get(user)?;
+        Ok(counts.map_or_else(Counts::default, |counts| counts.value()))
+    }
+
+    /// When the profile arrived; 0 if there is none.
+    fn profile_arrived(&self, user: &str) -> Result<Arrival, redb::Error> {
+        let profile = self.profiles.get(user)?;
+        Ok(profile.map_or(0, |profile| profile.value().0))
+    }
+
+    fn oldest(&self, user: &str) -> Result<Option<(i64, String)>, redb::Error> {
+        let next = schema::next_name(user);
+        let mut rows = self
+            .events
+            .range((user, i64::MIN, "")..(next.as_str(), i64::MIN, ""))?;
+        let Some(row) = rows.next() else {
+            return Ok(None);
+        };
+        let (key, _) = row?;
+        let (_, time, event_id) = key.value();
+        Ok(Some((time, event_id.to_owned())))
+    }
+}
+
+/// A part of what is stored of a user.
+#[derive(Clone, Copy)]
+enum Part {
+    /// An event of this time.
+    Event(i64),
+    /// An item seen.
+    Seen,
+    /// The profile.
+    Profile,
+}
