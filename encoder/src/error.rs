@@ -112,6 +112,12 @@ pub enum Error {
         /// The length that the model takes.
         expected: usize,
     },
+    /// Tensors handed in are not what the user tower takes; it did not run.
+    #[error("user_tower.onnx: {}", .misfits.iter().map(|misfit| misfit.problem.as_str()).collect::<Vec<_>>().join("; "))]
+    Tensors {
+        /// Everything that does not fit.
+        misfits: Vec<Misfit>,
+    },
     /// A tower gave a number that is none.
     #[error("{file}: output {output} of row {row} is {value}, not a finite number")]
     NonFinite {
@@ -138,4 +144,13 @@ pub enum Error {
         /// Both values, and where.
         problem: String,
     },
+}
+
+/// Why a tensor handed in does not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// Its place among those handed in; none if it is missing.
+    pub at: Option<usize>,
+    /// Its name, what is wrong with it, and what it must be.
+    pub problem: String,
 }

@@ -4,6 +4,7 @@
 //! batches give equal bits, and across sizes rows agree to about 1e-6.
 
 mod contract;
+mod given;
 mod model;
 mod pool;
 mod runtime;
@@ -17,10 +18,13 @@ use crate::{
         tensors::{ItemTensors, UserTensors, review::Review},
     },
     gather::ItemVectors,
-    session::{contract::Contract, pool::Pool},
+    session::{contract::Contract, given::Inputs, pool::Pool},
 };
 
-pub use crate::session::runtime::{HINT, init, library};
+pub use crate::session::{
+    given::{NamedTensor, Output, TensorSpec},
+    runtime::{HINT, init, library},
+};
 
 /// The batch sizes that run, ascending; longer batches run in chunks of the last.
 pub const BUCKETS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
@@ -29,6 +33,7 @@ pub const BUCKETS: [usize; 7] = [1, 2, 4, 8, 16, 32, 64];
 #[derive(Debug)]
 pub struct UserEncoder {
     tensors: UserTensors,
+    inputs: Inputs,
     pool: Pool,
     reads_item_vectors: bool,
     interests: usize,
@@ -52,6 +57,7 @@ impl UserEncoder {
         let signature = artifact.signature();
         Ok(Self {
             tensors: artifact.user_tensors(),
+            inputs: Inputs::user(artifact),
             pool: Pool::open(artifact, USER_TOWER, Contract::user(signature), sessions)?,
             reads_item_vectors: signature.reads_item_vectors(),
             interests: signature.interests,

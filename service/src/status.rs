@@ -14,6 +14,8 @@ pub const INVALID_FIELD: &str = "INVALID_FIELD";
 pub const GENERATION_UNKNOWN: &str = "GENERATION_UNKNOWN";
 /// The generation, or a shard of it, is not held by the server asked.
 pub const GENERATION_NOT_HELD: &str = "GENERATION_NOT_HELD";
+/// No such model, or no such version of it, is held by the server asked.
+pub const MODEL_UNKNOWN: &str = "MODEL_UNKNOWN";
 /// Vectors of another embedding space than the generation's.
 pub const SPACE_MISMATCH: &str = "SPACE_MISMATCH";
 /// The catalog cannot be seen as of the delta asked for, or not yet.

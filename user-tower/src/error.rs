@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use encoder::error::Misfit;
 use service::status;
 use tonic::Status;
 use tracing::error;
@@ -46,6 +47,22 @@ pub(crate) enum Error {
         /// The generations held, newest first.
         held: Vec<String>,
     },
+    /// There is no model of this name.
+    #[error("there is no model {asked:?}, there is {held:?}")]
+    ModelUnknown {
+        /// The name asked for.
+        asked: String,
+        /// The name of the one there is.
+        held: &'static str,
+    },
+    /// The model has no such version.
+    #[error("the model has no version {asked:?}, held are {held:?}")]
+    VersionUnknown {
+        /// The version asked for.
+        asked: String,
+        /// The versions held, newest first.
+        held: Vec<String>,
+    },
     /// The artifact of a generation is not what the manifest says.
     #[error("generation {generation} has dimension {expected}, its artifact's models have {found}")]
     Dimension {
@@ -85,6 +102,12 @@ pub(crate) enum Error {
     /// The history cannot be read or written now; nothing was acknowledged.
     #[error("the history store failed: {0}")]
     History(String),
+    /// Tensors are not what the model takes.
+    #[error("{}", .0.iter().map(|misfit| misfit.problem.as_str()).collect::<Vec<_>>().join("; "))]
+    Tensors(Vec<Misfit>),
+    /// What the model makes of tensors is no number.
+    #[error("{0}")]
+    NonFinite(String),
     /// The model refused a user.
     #[error("a user could not be embedded")]
     Embedding,
@@ -104,6 +127,10 @@ impl From<Error> for Status {
         let message = error.to_string();
         match error {
             Error::Fields(violations) => status::violations(violations),
+            Error::Tensors(misfits) => {
+                status::violations(misfits.into_iter().map(violation).collect())
+            }
+            Error::NonFinite(problem) => status::invalid("inputs", problem),
             Error::ForeignUser { .. } => status::failed_precondition(status::FOREIGN_USER, message),
             Error::MembersEpoch { .. } => {
                 status::failed_precondition(status::MEMBERS_EPOCH, message)
@@ -111,6 +138,9 @@ impl From<Error> for Status {
             Error::NoGeneration => status::failed_precondition(status::NO_GENERATION, message),
             Error::GenerationNotHeld { .. } => {
                 status::failed_precondition(status::GENERATION_NOT_HELD, message)
+            }
+            Error::ModelUnknown { .. } | Error::VersionUnknown { .. } => {
+                status::not_found(status::MODEL_UNKNOWN, message)
             }
             Error::QueueFull { .. } => status::exhausted(RETRY_AFTER, message),
             Error::Deadline => status::deadline_exceeded(message),
@@ -129,4 +159,10 @@ impl From<Error> for Status {
             }
         }
     }
+}
+
+/// Names the field of a tensor that does not fit.
+fn violation(misfit: Misfit) -> (String, String) {
+    let field = misfit.at.map(|at| format!("inputs[{at}]"));
+    (field.unwrap_or_else(|| "inputs".to_owned()), misfit.problem)
 }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use proto::v1::{
-    event_service_server::{self, EventServiceServer},
-    generation_service_server::{self, GenerationServiceServer},
-    user_tower_service_server::{self, UserTowerServiceServer},
+use proto::{
+    inference::grpc_inference_service_server::{self, GrpcInferenceServiceServer},
+    v1::{
+        event_service_server::{self, EventServiceServer},
+        generation_service_server::{self, GenerationServiceServer},
+        user_tower_service_server::{self, UserTowerServiceServer},
+    },
 };
 use tonic::service::Routes;
 
@@ -20,6 +23,7 @@ use crate::{
 mod events;
 mod generations;
 pub(crate) mod read;
+mod inference;
 mod users;
 pub(crate) mod write;
 
@@ -27,6 +31,8 @@ pub(crate) mod write;
 pub(crate) const EVENTS: &str = event_service_server::SERVICE_NAME;
 /// The name of the service that embeds users.
 pub(crate) const USERS: &str = user_tower_service_server::SERVICE_NAME;
+/// The name of the service that runs the user models on tensors.
+pub(crate) const INFERENCE: &str = grpc_inference_service_server::SERVICE_NAME;
 /// The name of the service that tells what is held.
 pub(crate) const GENERATIONS: &str = generation_service_server::SERVICE_NAME;
 
@@ -59,9 +65,11 @@ impl Tower {
     pub(crate) fn routes(&self, max_message_bytes: usize) -> Routes {
         let events = EventServiceServer::new(self.clone());
         let users = UserTowerServiceServer::new(self.clone());
+        let inference = GrpcInferenceServiceServer::new(self.clone());
         let generations = GenerationServiceServer::new(self.clone());
         Routes::new(events.max_decoding_message_size(max_message_bytes))
             .add_service(users.max_decoding_message_size(max_message_bytes))
+            .add_service(inference.max_decoding_message_size(max_message_bytes))
             .add_service(generations.max_decoding_message_size(max_message_bytes))
     }
 

@@ -4,7 +4,8 @@
 //! it into words of the house and whose `write` turns the answer back. `members` says whether this
 //! server owns the user; `history` is what is stored, `redb_store` where; `user` is what a model sees
 //! of it; `models` holds the user models of the generations that CURRENT names, and `batcher` runs
-//! them. [`import`], [`export`] and [`hand_over`] are the clients that load, save and move users.
+//! them; a caller's own tensors go to a model past it. [`import`], [`export`] and [`hand_over`] are the clients that load,
+//! save and move users.
 
 use std::sync::Arc;
 
@@ -35,8 +36,8 @@ mod user;
 
 /// Serves `config` on `listener` until `shutdown`.
 ///
-/// `EventService` serves once the history is open, `UserTowerService` once a generation's model is
-/// loaded.
+/// `EventService` serves once the history is open, `UserTowerService` and `GRPCInferenceService` once
+/// a generation's model is loaded.
 ///
 /// # Errors
 /// If ONNX Runtime, the store or the history cannot be opened, or the server fails.
@@ -54,22 +55,27 @@ pub async fn serve(
         &config,
         Blocking::new(config.models.sessions),
     ));
-    let health = Health::new(&[grpc::EVENTS, grpc::USERS, grpc::GENERATIONS]);
+    let health = Health::new(&[
+        grpc::EVENTS,
+        grpc::USERS,
+        grpc::INFERENCE,
+        grpc::GENERATIONS,
+    ]);
     health.set(grpc::GENERATIONS, true);
 
     let tower = Tower::new(ownership.clone(), history.clone(), models.clone(), &config);
     let routes = tower.routes(config.server.max_message_bytes);
     let refresh = config.models.refresh;
-    let says = |service| {
+    let says = |services: &'static [&str]| {
         let health = health.clone();
-        move |serves| health.set(service, serves)
+        move |serves| services.iter().for_each(|name| health.set(name, serves))
     };
     // They end with the server: each either waits for `shutdown` or is dropped beside it.
     let background = async {
         tokio::join!(
-            models.follow(says(grpc::USERS)),
+            models.follow(says(&[grpc::USERS, grpc::INFERENCE])),
             ownership.follow(&store, refresh),
-            history.follow(says(grpc::EVENTS)),
+            history.follow(says(&[grpc::EVENTS])),
             retention::follow(history.as_ref(), config.history.max_age),
         )
     };

@@ -24,6 +24,7 @@ use crate::{
     },
 };
 
+mod direct;
 pub(crate) mod model;
 mod rows;
 pub(crate) mod snapshot;

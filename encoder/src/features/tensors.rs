@@ -4,6 +4,7 @@
 //! gives is below its vocabulary's length, so none can reach outside a table in native code.
 
 pub mod review;
+mod pad;
 
 use crate::{
     features::{
@@ -308,6 +309,16 @@ impl Data {
             Self::I32(values) => values.len(),
             Self::F32(values) => values.len(),
             Self::Bool(values) => values.len(),
+        }
+    }
+
+    /// Returns the element type.
+    pub fn dtype(&self) -> Dtype {
+        match self {
+            Self::I64(_) => Dtype::I64,
+            Self::I32(_) => Dtype::I32,
+            Self::F32(_) => Dtype::F32,
+            Self::Bool(_) => Dtype::Bool,
         }
     }
 

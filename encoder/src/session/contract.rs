@@ -5,7 +5,10 @@ use ort::{
     value::{Outlet, TensorElementType, ValueType},
 };
 
-use crate::signature::{Dtype, Input, Signature};
+use crate::{
+    session::TensorSpec,
+    signature::{Dtype, Input, Signature},
+};
 
 /// The tensors that a tower must have.
 #[derive(Debug)]
@@ -87,14 +90,7 @@ impl Contract {
                 ));
             }
         }
-        for promise in [
-            Some(&self.vectors),
-            self.weights.as_ref(),
-            self.attention.as_ref(),
-        ]
-        .into_iter()
-        .flatten()
-        {
+        for promise in self.promises() {
             match session
                 .outputs()
                 .iter()
@@ -109,6 +105,24 @@ impl Contract {
             }
         }
         problems
+    }
+
+    /// Returns the outputs in the order of the signature: vectors, weights, attention.
+    pub(super) fn promises(&self) -> impl Iterator<Item = &Promise> {
+        let optional = [&self.weights, &self.attention].into_iter().flatten();
+        std::iter::once(&self.vectors).chain(optional)
+    }
+
+    /// Returns what the outputs of a session that has no [`problems`](Contract::problems) are like.
+    pub(super) fn gives(&self, session: &Session) -> Vec<TensorSpec> {
+        let spec = |promise: &Promise| TensorSpec {
+            name: promise.name.clone(),
+            dtype: Dtype::F32,
+            shape: std::iter::once(None)
+                .chain(promise.axes(session).iter().copied().map(Some))
+                .collect(),
+        };
+        self.promises().map(spec).collect()
     }
 }
 
@@ -133,6 +147,18 @@ impl Promise {
             .map(|axes| format!("[batch, {}]", list(axes)))
             .collect();
         shown.join(" or ")
+    }
+
+    /// Returns that one of the lists of axes which the model's own output has.
+    fn axes(&self, session: &Session) -> &[usize] {
+        let mut outlets = session.outputs().iter();
+        let outlet = outlets.find(|outlet| outlet.name() == self.name);
+        let rank = outlet
+            .and_then(|outlet| outlet.dtype().tensor_shape())
+            .map(|shape| shape.len());
+        let mut shapes = self.shapes.iter();
+        let own = shapes.find(|axes| rank == Some(axes.len() + 1));
+        own.unwrap_or(&self.shapes[0])
     }
 
     fn check(&self, dtype: &ValueType) -> Option<String> {

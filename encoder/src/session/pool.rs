@@ -17,6 +17,7 @@ use crate::{
     features::tensors::{Data, Tensor},
     session::{
         contract::{Contract, Promise},
+        given::TensorSpec,
         model::Model,
         runtime,
     },
@@ -27,6 +28,8 @@ use crate::{
 pub(super) struct Pool {
     file: &'static str,
     contract: Contract,
+    /// What the outputs are like, in the order of the signature.
+    pub(super) gives: Vec<TensorSpec>,
     idle: Mutex<Vec<Session>>,
     returned: Condvar,
 }
@@ -39,6 +42,9 @@ pub(super) struct Outputs {
     /// `[rows, interests]`, empty if the tower gives none.
     pub(super) weights: Vec<f32>,
 }
+
+/// Tensors lent to ONNX Runtime, by their names.
+type Feed<'a> = Vec<(Cow<'a, str>, SessionInputValue<'a>)>;
 
 /// A session out of the pool; it goes back when dropped.
 struct Lease<'a> {
@@ -68,6 +74,7 @@ impl Pool {
         }
         Ok(Self {
             file,
+            gives: contract.gives(&idle[0]),
             contract,
             idle: Mutex::new(idle),
             returned: Condvar::new(),
@@ -76,6 +83,31 @@ impl Pool {
 
     /// Runs a batch on the next free session, and returns its first `rows` rows.
     pub(super) fn run(&self, tensors: &[Tensor], rows: usize) -> Result<Outputs, Error> {
+        let (feed, batch) = self.feed(tensors)?;
+        let mut session = self.lease();
+        let outputs = session.run(feed).map_err(|cause| self.failed(&cause))?;
+        Ok(Outputs {
+            vectors: self.take(&outputs, &self.contract.vectors, batch, rows)?,
+            weights: match &self.contract.weights {
+                Some(weights) => self.take(&outputs, weights, batch, rows)?,
+                None => Vec::new(),
+            },
+        })
+    }
+
+    /// Runs a batch as [`Pool::run`], and returns the first `rows` rows of each tensor of `gives`.
+    pub(super) fn run_all(&self, tensors: &[Tensor], rows: usize) -> Result<Vec<Vec<f32>>, Error> {
+        let (feed, batch) = self.feed(tensors)?;
+        let mut session = self.lease();
+        let outputs = session.run(feed).map_err(|cause| self.failed(&cause))?;
+        let promises = self.contract.promises();
+        promises
+            .map(|promise| self.take(&outputs, promise, batch, rows))
+            .collect()
+    }
+
+    /// Names the tensors, and returns them with their batch.
+    fn feed<'a>(&'a self, tensors: &'a [Tensor]) -> Result<(Feed<'a>, usize), Error> {
         let mut feed = Vec::with_capacity(tensors.len());
         for (input, tensor) in self.contract.inputs.iter().zip(tensors) {
             let value = view(tensor).map_err(|cause| self.failed(&cause))?;
@@ -86,15 +118,7 @@ impl Pool {
             .and_then(|tensor| tensor.shape.first())
             .copied()
             .unwrap_or(0);
-        let mut session = self.lease();
-        let outputs = session.run(feed).map_err(|cause| self.failed(&cause))?;
-        Ok(Outputs {
-            vectors: self.take(&outputs, &self.contract.vectors, batch, rows)?,
-            weights: match &self.contract.weights {
-                Some(weights) => self.take(&outputs, weights, batch, rows)?,
-                None => Vec::new(),
-            },
-        })
+        Ok((feed, batch))
     }
 
     /// Waits for a free session.

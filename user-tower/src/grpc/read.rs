@@ -156,32 +156,38 @@ enum Need {
 
 /// What is wrong with a request.
 #[derive(Default)]
-struct Problems {
+pub(super) struct Problems {
     found: Vec<(String, String)>,
 }
 
 impl Problems {
-    fn add(&mut self, field: String, description: impl Into<String>) {
+    pub(super) fn add(&mut self, field: String, description: impl Into<String>) {
         if self.found.len() < VIOLATIONS_LIMIT {
             self.found.push((field, description.into()));
         }
     }
 
-    fn finish(&mut self) -> Result<(), Error> {
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
         match std::mem::take(&mut self.found) {
             none if none.is_empty() => Ok(()),
             some => Err(Error::Fields(some)),
         }
     }
 
-    fn at_most(&mut self, field: &str, found: usize, limit: usize, what: &str) {
+    pub(super) fn at_most(&mut self, field: &str, found: usize, limit: usize, what: &str) {
         if found > limit {
             let description = format!("has {found} {what}, at most {limit} are allowed");
             self.add(field.to_owned(), description);
         }
     }
 
-    fn text(&mut self, field: impl Fn() -> String, text: &str, least: usize, most: usize) {
+    pub(super) fn text(
+        &mut self,
+        field: impl Fn() -> String,
+        text: &str,
+        least: usize,
+        most: usize,
+    ) {
         if text.len() < least {
             self.add(field(), "must not be empty");
         } else if text.len() > most {

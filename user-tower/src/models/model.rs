@@ -14,7 +14,7 @@ use crate::{
     batcher::{Batcher, Encode},
     config::BatcherConfig,
     error::Error,
-    models::rows::ItemRows,
+    models::{direct::Direct, rows::ItemRows},
 };
 
 /// A generation, and the model that embeds its users.
@@ -25,12 +25,14 @@ pub(crate) struct Held {
     pub(crate) model: Arc<Model>,
 }
 
-/// A user model and its queue.
+/// A user model and its queues.
 pub(crate) struct Model {
     /// What was loaded.
     pub(crate) artifact: Loaded,
     /// Where users wait for it.
     pub(crate) batcher: Batcher,
+    /// Runs it on tensors that a caller made.
+    pub(crate) direct: Direct,
 }
 
 /// A user model without a queue.
@@ -73,7 +75,7 @@ impl Loaded {
         self.users.review(profile)
     }
 
-    /// Starts the model's queue; `rows` are those of the generation, if the model reads them.
+    /// Starts the model's queues; `rows` are those of the generation, if the model reads them.
     pub(crate) fn start(
         self,
         rows: Option<ItemRows>,
@@ -84,6 +86,7 @@ impl Loaded {
         let encode: Encode =
             Arc::new(move |batch| users.encode_with(batch, rows.as_ref().map(|rows| rows as _)));
         Model {
+            direct: Direct::new(Arc::clone(&self.users), pool.clone(), config.queue),
             artifact: self,
             batcher: Batcher::start(encode, config, pool),
         }

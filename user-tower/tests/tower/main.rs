@@ -6,5 +6,6 @@ mod events;
 mod hand_over;
 mod house;
 mod import;
+mod inference;
 mod process;
 mod rows;
