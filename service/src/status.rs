@@ -28,6 +28,8 @@ pub const FOREIGN_USER: &str = "FOREIGN_USER";
 pub const MEMBERS_EPOCH: &str = "MEMBERS_EPOCH";
 /// A bounded queue is full; `RetryInfo` says when to try again.
 pub const QUEUE_FULL: &str = "QUEUE_FULL";
+/// So much waits that the call could not be answered by its deadline; `RetryInfo` says how long that takes.
+pub const OVERLOADED: &str = "OVERLOADED";
 /// The call's deadline passed.
 pub const DEADLINE: &str = "DEADLINE";
 /// Too few of the eligible items could be searched.
@@ -81,9 +83,12 @@ pub fn unavailable(reason: &str, message: impl Into<String>) -> Status {
 
 /// RESOURCE_EXHAUSTED: shed; try again after `retry_after`.
 pub fn exhausted(retry_after: Duration, message: impl Into<String>) -> Status {
-    let mut details = info(QUEUE_FULL);
-    details.set_retry_info(Some(retry_after));
-    Status::with_error_details(Code::ResourceExhausted, message, details)
+    shed(QUEUE_FULL, retry_after, message)
+}
+
+/// RESOURCE_EXHAUSTED: shed, for it would be answered too late; what waits takes about `retry_after`.
+pub fn overloaded(retry_after: Duration, message: impl Into<String>) -> Status {
+    shed(OVERLOADED, retry_after, message)
 }
 
 /// DEADLINE_EXCEEDED.
@@ -109,6 +114,12 @@ pub fn with_reason(code: Code, reason: &str, message: impl Into<String>) -> Stat
 pub fn reason(status: &Status) -> Option<String> {
     let info = status.get_details_error_info()?;
     (info.domain == DOMAIN).then_some(info.reason)
+}
+
+fn shed(reason: &str, retry_after: Duration, message: impl Into<String>) -> Status {
+    let mut details = info(reason);
+    details.set_retry_info(Some(retry_after));
+    Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
 fn info(reason: &str) -> ErrorDetails {
@@ -141,6 +152,8 @@ mod tests {
         let retry = status.get_details_retry_info().unwrap();
         assert_eq!(retry.retry_delay, Some(Duration::from_millis(20)));
         assert_eq!(reason(&status).as_deref(), Some(QUEUE_FULL));
+        let status = overloaded(Duration::from_millis(20), "an answer would take 20ms");
+        assert_eq!(reason(&status).as_deref(), Some(OVERLOADED));
     }
 
     #[test]

@@ -1,16 +1,28 @@
-//! Puts users that wait at the same time into one inference.
+//! Puts users that wait at the same time into one inference, and refuses those that could not be ready in time.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use encoder::{embedding::Interests, features::User};
 use service::{
     blocking::{Blocking, Permit},
     deadline::Deadline,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout_at,
+};
 use tracing::error;
 
-use crate::{config::BatcherConfig, error::Error};
+use crate::{
+    batcher::estimate::{Estimate, Load, Running},
+    config::BatcherConfig,
+    error::Error,
+};
+
+mod estimate;
 
 /// Embeds users, `[users]` in and as many interests out; blocks for one inference.
 pub(crate) type Encode =
@@ -20,6 +32,7 @@ pub(crate) type Encode =
 pub(crate) struct Batcher {
     queue: mpsc::Sender<Job>,
     limit: usize,
+    estimate: Arc<Estimate>,
 }
 
 /// One user's vectors.
@@ -50,23 +63,34 @@ struct Dispatcher {
     pool: Blocking,
     max_batch: usize,
     max_wait: Duration,
+    estimate: Arc<Estimate>,
 }
 
 impl Batcher {
-    /// Starts the queue of one model; inferences run on `pool`.
-    pub(crate) fn start(encode: Encode, config: &BatcherConfig, pool: Blocking) -> Self {
+    /// Starts the queue of one model; inferences run on `pool`, at most `sessions` at once.
+    pub(crate) fn start(
+        encode: Encode,
+        config: &BatcherConfig,
+        pool: Blocking,
+        sessions: usize,
+    ) -> Self {
         let (sender, queue) = mpsc::channel(config.queue);
+        let estimate = Arc::new(Estimate::new(sessions, config.max_batch));
+        let times = Arc::clone(&estimate);
+        let encode: Encode = Arc::new(move |users| times.measure(users.len(), || encode(users)));
         let dispatcher = Dispatcher {
             queue,
             encode,
             pool,
             max_batch: config.max_batch,
             max_wait: config.max_wait,
+            estimate: Arc::clone(&estimate),
         };
         tokio::spawn(dispatcher.run());
         Self {
             queue: sender,
             limit: config.queue,
+            estimate,
         }
     }
 
@@ -76,8 +100,9 @@ impl Batcher {
     /// asks at the same time.
     ///
     /// # Errors
-    /// [`Error::QueueFull`] if they do not fit, [`Error::Deadline`] if their time passed before
-    /// their turn came, [`Error::Embedding`] if the model refused one.
+    /// [`Error::QueueFull`] if they do not fit, [`Error::Overloaded`] if they would hardly be ready in
+    /// time, [`Error::Deadline`] if their time passed before their turn came, [`Error::Embedding`] if
+    /// the model refused one.
     pub(crate) async fn embed(
         &self,
         users: Vec<User>,
@@ -92,6 +117,7 @@ impl Batcher {
             },
             mpsc::error::TrySendError::Closed(()) => Error::Embedding,
         })?;
+        self.admit(Load::of(users.len(), alone), deadline)?;
         let mut answers = Vec::with_capacity(users.len());
         for (place, user) in places.zip(users) {
             let (answer, answered) = oneshot::channel();
@@ -109,6 +135,19 @@ impl Batcher {
         }
         Ok(embedded)
     }
+
+    /// Counts users as waiting, unless the prediction says that their time would be past before they are embedded.
+    fn admit(&self, users: Load, deadline: Deadline) -> Result<(), Error> {
+        let left = deadline.remaining();
+        if let Some(wait) = self.estimate.wait(users)
+            && wait > left
+            && !left.is_zero()
+        {
+            return Err(Error::Overloaded { wait, left });
+        }
+        self.estimate.queued(users);
+        Ok(())
+    }
 }
 
 impl Dispatcher {
@@ -119,11 +158,17 @@ impl Dispatcher {
                 return;
             };
             let batch = self.gather(first).await;
-            tokio::spawn(infer(permit, Arc::clone(&self.encode), batch));
+            let mut users = Load::default();
+            for job in &batch {
+                users += Load::of(1, job.alone);
+            }
+            let running = self.estimate.run(users);
+            tokio::spawn(infer(permit, running, Arc::clone(&self.encode), batch));
         }
     }
 
-    /// Takes what waits, and waits `max_wait` for more if there is room.
+    /// Takes what waits, and waits `max_wait` for more if there is room, but not so long that one of
+    /// the batch would be late.
     async fn gather(&mut self, first: Job) -> Vec<Job> {
         let mut batch = vec![first];
         while batch.len() < self.max_batch
@@ -134,18 +179,29 @@ impl Dispatcher {
         if self.max_wait.is_zero() {
             return batch;
         }
-        let until = tokio::time::Instant::now() + self.max_wait;
+        let opened = Instant::now();
         while batch.len() < self.max_batch
-            && let Ok(Some(job)) = tokio::time::timeout_at(until, self.queue.recv()).await
+            && let until = self.closes(opened, &batch)
+            && let Ok(Some(job)) = timeout_at(until.into(), self.queue.recv()).await
         {
             batch.push(job);
         }
         batch
     }
+
+    /// When a batch that was opened then waits for no more users: after `max_wait`, or while the one of
+    /// the least time has just enough left for the inference.
+    fn closes(&self, opened: Instant, batch: &[Job]) -> Instant {
+        let inference = self.estimate.inference(batch.len());
+        let slack = batch.iter().map(|job| job.deadline.at());
+        let slack = slack.min().and_then(|at| at.checked_sub(inference));
+        slack.unwrap_or(opened).min(opened + self.max_wait)
+    }
 }
 
-async fn infer(permit: Permit, encode: Encode, batch: Vec<Job>) {
+async fn infer(permit: Permit, running: Running, encode: Encode, batch: Vec<Job>) {
     let inference = permit.run(move || {
+        let _running = running;
         let (alone, together): (Vec<Job>, Vec<Job>) = batch
             .into_iter()
             .filter_map(still_wanted)

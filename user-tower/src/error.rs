@@ -96,6 +96,14 @@ pub(crate) enum Error {
         /// How many may.
         limit: usize,
     },
+    /// So many users wait for an inference that the call would not be answered by its deadline.
+    #[error("an answer would take {wait:.1?}, the call has {left:.1?} left")]
+    Overloaded {
+        /// How long it would take, as predicted.
+        wait: Duration,
+        /// How much time the call has.
+        left: Duration,
+    },
     /// The deadline passed while the call waited in a queue.
     #[error("the call's deadline passed while it waited for an inference")]
     Deadline,
@@ -143,6 +151,7 @@ impl From<Error> for Status {
                 status::not_found(status::MODEL_UNKNOWN, message)
             }
             Error::QueueFull { .. } => status::exhausted(RETRY_AFTER, message),
+            Error::Overloaded { wait, .. } => status::overloaded(wait, message),
             Error::Deadline => status::deadline_exceeded(message),
             Error::History(_) => {
                 error!(cause = message, "call failed");

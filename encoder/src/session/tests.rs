@@ -4,6 +4,7 @@
 mod external;
 mod given;
 mod inputs;
+mod mates;
 mod refusals;
 
 use std::{fs, path::Path, thread};

@@ -15,6 +15,14 @@ struct Gated {
 }
 
 fn gated(max_batch: usize, queue: usize) -> Gated {
+    gated_by(BatcherConfig {
+        max_batch,
+        max_wait: Duration::ZERO,
+        queue,
+    })
+}
+
+fn gated_by(config: BatcherConfig) -> Gated {
     let (tokens, gate) = std_mpsc::channel();
     let gate = Mutex::new(gate);
     let sizes = Arc::new(Mutex::new(Vec::new()));
@@ -24,13 +32,9 @@ fn gated(max_batch: usize, queue: usize) -> Gated {
         seen.lock().unwrap().push(users.len());
         model(users)
     });
-    let config = BatcherConfig {
-        max_batch,
-        max_wait: Duration::ZERO,
-        queue,
-    };
+    let batcher = Batcher::start(encode, &config, Blocking::new(1), 1);
     Gated {
-        batcher: Arc::new(Batcher::start(encode, &config, Blocking::new(1))),
+        batcher: Arc::new(batcher),
         tokens,
         sizes,
     }
@@ -187,4 +191,75 @@ async fn a_user_that_the_model_refuses_fails_alone() {
     vectors(first).await;
     assert!(matches!(bad.await.unwrap(), Err(Error::Embedding)));
     assert_eq!(vectors(good).await, [7.0, 1.0]);
+}
+
+#[tokio::test]
+async fn a_call_that_could_not_be_ready_in_time_is_refused_at_the_door() {
+    let gated = gated(64, 64);
+    gated.batcher.estimate.took(1, Duration::from_secs(20));
+    let first = gated.occupy().await;
+    let waiting = gated.ask(&["1"], false, FAR);
+    gated.until(0).await;
+    // The one that runs, then one batch: 40 s.
+    let late = gated.ask(&["2"], false, Duration::from_secs(39));
+    let late = late.await.unwrap().unwrap_err();
+    let Error::Overloaded { wait, left } = late else {
+        panic!("{late} is another refusal");
+    };
+    assert_eq!(wait, Duration::from_secs(40));
+    assert!(left <= Duration::from_secs(39));
+    for _ in 0..2 {
+        gated.tokens.send(()).unwrap();
+    }
+    vectors(first).await;
+    // Nothing of the refused call ran.
+    assert_eq!(vectors(waiting).await, [1.0, 1.0]);
+}
+
+#[tokio::test]
+async fn nobody_is_refused_before_an_inference_was_measured() {
+    let gated = gated(1, 1_000);
+    let first = gated.occupy().await;
+    let many = ["1"; 900];
+    let waiting = gated.ask(&many, false, FAR);
+    for _ in 0..901 {
+        gated.tokens.send(()).unwrap();
+    }
+    vectors(first).await;
+    assert_eq!(vectors(waiting).await.len(), 1_800);
+    assert!(gated.batcher.estimate.inference(1) > Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_call_with_nobody_ahead_is_tried_whatever_is_predicted() {
+    let gated = gated(64, 64);
+    gated.batcher.estimate.took(1, 10 * FAR);
+    gated.tokens.send(()).unwrap();
+    assert_eq!(vectors(gated.ask(&["7"], false, FAR)).await, [7.0, 1.0]);
+}
+
+#[tokio::test]
+async fn a_batch_waits_for_no_more_users_when_one_of_it_would_be_late() {
+    let gated = gated_by(BatcherConfig {
+        max_batch: 64,
+        max_wait: 100 * FAR,
+        queue: 64,
+    });
+    // An inference takes all the time that the call has.
+    gated.batcher.estimate.took(1, FAR);
+    gated.tokens.send(()).unwrap();
+    assert_eq!(vectors(gated.ask(&["7"], false, FAR)).await, [7.0, 1.0]);
+}
+
+#[test]
+fn a_refusal_names_both_times() {
+    let refused = Error::Overloaded {
+        wait: Duration::from_micros(81_260),
+        left: Duration::from_millis(50),
+    };
+    let said = "an answer would take 81.3ms, the call has 50.0ms left";
+    assert_eq!(refused.to_string(), said);
+    let status = tonic::Status::from(refused);
+    let reason = service::status::reason(&status);
+    assert_eq!(reason.as_deref(), Some(service::status::OVERLOADED));
 }

@@ -47,6 +47,7 @@ pub(crate) struct Loaded {
     /// Whether it takes the history's items as rows of the generation.
     pub(crate) reads_rows: bool,
     users: Arc<UserEncoder>,
+    sessions: usize,
 }
 
 /// Opens the artifact `dir`: hashes its files, makes `sessions` sessions, and runs its golden
@@ -66,6 +67,7 @@ pub(crate) fn load(dir: &Path, sessions: usize) -> Result<Loaded, Error> {
         dim: signature.dim,
         reads_rows: signature.reads_item_vectors(),
         users: Arc::new(users),
+        sessions,
     })
 }
 
@@ -87,8 +89,8 @@ impl Loaded {
             Arc::new(move |batch| users.encode_with(batch, rows.as_ref().map(|rows| rows as _)));
         Model {
             direct: Direct::new(Arc::clone(&self.users), pool.clone(), config.queue),
+            batcher: Batcher::start(encode, config, pool, self.sessions),
             artifact: self,
-            batcher: Batcher::start(encode, config, pool),
         }
     }
 }
