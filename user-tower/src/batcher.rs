@@ -267,6 +267,11 @@ fn embed_one(encode: &Encode, user: &User) -> Result<Embedded, Error> {
 }
 
 impl Embedded {
+    /// The memory that its numbers take.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<f32>() * (self.interests.len() + self.weights.len())
+    }
+
     fn of(interests: &Interests, user: usize) -> Self {
         Self {
             interests: interests.user(user).to_vec(),

@@ -73,6 +73,8 @@ pub struct ModelsConfig {
     pub linger: Duration,
     /// Inferences at once; 0 means one a core.
     pub sessions: usize,
+    /// Memory of each model for vectors of users for whom nothing was written since; 0 keeps none.
+    pub vector_cache_bytes: u64,
 }
 
 /// How users become batches.
@@ -90,6 +92,8 @@ pub struct BatcherConfig {
 
 /// The largest batch that a model runs.
 const LARGEST_BATCH: usize = encoder::session::BUCKETS[encoder::session::BUCKETS.len() - 1];
+/// The least memory that is worth keeping vectors in.
+const VECTORS_FLOOR: u64 = 65_536;
 /// The most events kept of a user: what one answer can carry.
 const KEEP_LIMIT: usize = 1_000;
 
@@ -133,6 +137,11 @@ impl Settings for Config {
             "must not be 0",
         )?;
         check(
+            "models.vector_cache_bytes",
+            self.models.vector_cache_bytes == 0 || self.models.vector_cache_bytes >= VECTORS_FLOOR,
+            "must be 0 or at least 65536",
+        )?;
+        check(
             "batcher.max_batch",
             (1..=LARGEST_BATCH).contains(&self.batcher.max_batch),
             "must be between 1 and 64",
@@ -167,5 +176,16 @@ mod tests {
             refused,
             "setting `batcher.max_batch` must be between 1 and 64"
         );
+    }
+
+    #[test]
+    fn vectors_are_kept_in_no_memory_or_in_enough() {
+        let mut config: Config = config::parse(DEFAULTS).unwrap();
+        config.models.vector_cache_bytes = 0;
+        config.validate().unwrap();
+        config.models.vector_cache_bytes = 32;
+        let refused = config.validate().unwrap_err().to_string();
+        let expected = "setting `models.vector_cache_bytes` must be 0 or at least 65536";
+        assert_eq!(refused, expected);
     }
 }

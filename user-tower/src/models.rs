@@ -28,6 +28,7 @@ mod direct;
 pub(crate) mod model;
 mod rows;
 pub(crate) mod snapshot;
+mod vectors;
 
 /// How long a generation that could not be loaded is left alone, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
@@ -39,6 +40,7 @@ pub(crate) struct Models {
     refresh: Duration,
     linger: Duration,
     sessions: usize,
+    vector_bytes: u64,
     pool: Blocking,
     snapshot: RwLock<Arc<Snapshot>>,
 }
@@ -70,6 +72,7 @@ impl Models {
                 0 => cores(),
                 sessions => sessions,
             },
+            vector_bytes: config.models.vector_cache_bytes,
             pool,
             snapshot: RwLock::default(),
         }
@@ -171,7 +174,8 @@ impl Models {
             false => None,
         };
         let pool = self.pool.clone();
-        Ok(Arc::new(artifact.start(rows, &self.batcher, pool)))
+        let model = artifact.start(rows, &self.batcher, pool, self.vector_bytes);
+        Ok(Arc::new(model))
     }
 
     /// Lets go of generations unnamed for `linger`, but never of the one that answers.

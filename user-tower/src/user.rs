@@ -38,12 +38,18 @@ pub(crate) struct Whole {
     pub(crate) has_profile: bool,
     /// Whether a write that was asked for is not included.
     pub(crate) lacks: bool,
+    /// The number of the last write for the user, if the model sees nothing but what was stored then, whenever it is
+    /// asked. None for a user never heard of, for what a caller added to, and while an event lies in the future.
+    pub(crate) as_stored: Option<u64>,
 }
 
 impl Whole {
     /// Puts together what is `stored` and what the query adds, as of `now`; later times, and those that the caller does
     /// not give, count as `now`.
     pub(crate) fn new(query: Query, stored: &Arc<History>, now: i64) -> Self {
+        let plain = query.features.is_empty() && query.events.is_empty();
+        let past = stored.events.last().is_none_or(|event| event.time <= now);
+        let arrived = (plain && past && !query.user.is_empty()).then_some(stored.arrived);
         let mut profile = stored.profile.clone().unwrap_or_default();
         profile.extend(query.features);
         let mut seen = stored.seen.clone();
@@ -58,6 +64,7 @@ impl Whole {
             seen,
             has_profile: !profile.is_empty(),
             lacks: query.wanted > stored.arrived,
+            as_stored: arrived.filter(|arrived| *arrived > 0),
             input: features::User {
                 id: query.user,
                 features: profile,
@@ -127,6 +134,7 @@ mod tests {
                 ("gender".to_owned(), "F".into()),
                 ("age".to_owned(), "25".into()),
             ])),
+            arrived: 9,
         })
     }
 
@@ -186,6 +194,31 @@ mod tests {
         assert_eq!(at(100).input.time, Some(100));
         assert_ne!(at(100).input, at(101).input);
         assert_eq!(at(100).version, at(101).version);
+    }
+
+    #[test]
+    fn what_is_stored_is_seen_alike_until_the_next_write() {
+        let as_stored = |query, now| Whole::new(query, &stored(), now).as_stored;
+        let query = || Query {
+            user: "7".to_owned(),
+            ..Query::default()
+        };
+        assert_eq!(as_stored(query(), 100), Some(9));
+        let with_event = Query {
+            events: vec![event(3, 15)],
+            ..query()
+        };
+        let with_feature = Query {
+            features: Features::from([("age".to_owned(), "35".into())]),
+            ..query()
+        };
+        for added_to in [with_event, with_feature, Query::default()] {
+            assert_eq!(as_stored(added_to, 100), None);
+        }
+        // The event of time 2 counts as one of time 1 now.
+        assert_eq!(as_stored(query(), 1), None);
+        let never_heard_of = Whole::new(query(), &Arc::default(), 100);
+        assert_eq!(never_heard_of.as_stored, None);
     }
 
     #[test]

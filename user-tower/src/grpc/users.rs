@@ -40,11 +40,9 @@ impl UserTowerService for Tower {
         let held = Arc::clone(self.models.snapshot().get(&request.generation)?);
 
         let mut users = self.complete(queries).await?;
-        let inputs = users.iter_mut().map(|user| std::mem::take(&mut user.input));
         let model = &held.model;
         let embedded = model
-            .batcher
-            .embed(inputs.collect(), request.reproducible, deadline)
+            .embed(&mut users, request.reproducible, deadline)
             .await?;
         let answers = users.into_iter().zip(embedded);
         Ok(Response::new(EmbedUsersResponse {

@@ -8,13 +8,14 @@ use encoder::{
     session::{ItemEncoder, UserEncoder},
 };
 use generation::manifest::Manifest;
-use service::blocking::Blocking;
+use service::{blocking::Blocking, deadline::Deadline};
 
 use crate::{
-    batcher::{Batcher, Encode},
+    batcher::{Batcher, Embedded, Encode},
     config::BatcherConfig,
     error::Error,
-    models::{direct::Direct, rows::ItemRows},
+    models::{direct::Direct, rows::ItemRows, vectors::Vectors},
+    user::Whole,
 };
 
 /// A generation, and the model that embeds its users.
@@ -33,6 +34,8 @@ pub(crate) struct Model {
     pub(crate) batcher: Batcher,
     /// Runs it on tensors that a caller made.
     pub(crate) direct: Direct,
+    /// The vectors of stored users that it made lately.
+    pub(crate) vectors: Vectors,
 }
 
 /// A user model without a queue.
@@ -46,6 +49,8 @@ pub(crate) struct Loaded {
     pub(crate) dim: usize,
     /// Whether it takes the history's items as rows of the generation.
     pub(crate) reads_rows: bool,
+    /// Whether its vectors depend on when they are asked for.
+    pub(crate) reads_time: bool,
     users: Arc<UserEncoder>,
     sessions: usize,
 }
@@ -66,9 +71,53 @@ pub(crate) fn load(dir: &Path, sessions: usize) -> Result<Loaded, Error> {
         })?,
         dim: signature.dim,
         reads_rows: signature.reads_item_vectors(),
+        reads_time: signature.reads_time(),
         users: Arc::new(users),
         sessions,
     })
+}
+
+impl Model {
+    /// Embeds users, whose inputs it takes: by the vectors kept of those for whom nothing was written since, else by an
+    /// inference.
+    ///
+    /// `reproducible` runs each user alone, and goes by no kept vectors.
+    ///
+    /// # Errors
+    /// As [`Batcher::embed`].
+    pub(crate) async fn embed(
+        &self,
+        users: &mut [Whole],
+        reproducible: bool,
+        deadline: Deadline,
+    ) -> Result<Vec<Embedded>, Error> {
+        let keeps = self.vectors.keeps_any() && !reproducible;
+        let mut answers = Vec::with_capacity(users.len());
+        let (mut asked, mut keys) = (Vec::new(), Vec::new());
+        for user in users {
+            let arrived = user.as_stored.filter(|_| keeps);
+            let kept = arrived.and_then(|arrived| self.vectors.get(&user.input.id, arrived));
+            if kept.is_none() {
+                keys.push(arrived.map(|arrived| (user.input.id.clone(), arrived)));
+                asked.push(std::mem::take(&mut user.input));
+            }
+            answers.push(kept);
+        }
+        if asked.is_empty() {
+            return Ok(answers.into_iter().flatten().collect());
+        }
+        let made = self.batcher.embed(asked, reproducible, deadline).await?;
+        for (key, embedded) in keys.into_iter().zip(&made) {
+            if let Some((user, arrived)) = key {
+                self.vectors.put(user, arrived, embedded.clone());
+            }
+        }
+        let mut made = made.into_iter();
+        let answers = answers.into_iter();
+        Ok(answers
+            .filter_map(|kept| kept.or_else(|| made.next()))
+            .collect())
+    }
 }
 
 impl Loaded {
@@ -77,12 +126,14 @@ impl Loaded {
         self.users.review(profile)
     }
 
-    /// Starts the model's queues; `rows` are those of the generation, if the model reads them.
+    /// Starts the model's queues; `rows` are those of the generation, if the model reads them. It keeps vectors in at most
+    /// `vector_bytes`.
     pub(crate) fn start(
         self,
         rows: Option<ItemRows>,
         config: &BatcherConfig,
         pool: Blocking,
+        vector_bytes: u64,
     ) -> Model {
         let users = Arc::clone(&self.users);
         let encode: Encode =
@@ -90,7 +141,11 @@ impl Loaded {
         Model {
             direct: Direct::new(Arc::clone(&self.users), pool.clone(), config.queue),
             batcher: Batcher::start(encode, config, pool, self.sessions),
+            vectors: Vectors::new(if self.reads_time { 0 } else { vector_bytes }),
             artifact: self,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,6 +106,7 @@ impl<'t> Tables<'t> {
     /// Makes what is stored of a user and a copy from elsewhere one.
     fn merge(&mut self, copy: &UserCopy, tally: &mut Tally) -> Result<(), redb::Error> {
         let user = copy.user.as_str();
+        let before = *tally;
         let known = self.deleted.get(user)?.map_or(0, |deleted| deleted.value());
         let deleted = known.max(copy.deleted);
         if deleted > known {
@@ -126,7 +127,7 @@ impl<'t> Tables<'t> {
             })
             .collect();
         self.append(&arriving, std::slice::from_mut(tally))?;
-        let mut new = 0;
+        let (mut new, mut changed) = (0, false);
         for &(item, arrived) in copy.seen.iter().filter(|(_, arrived)| *arrived > deleted) {
             new += u64::from(self.see(user, item, arrived)?);
         }
@@ -134,9 +135,13 @@ impl<'t> Tables<'t> {
             && *arrived > deleted.max(self.profile_arrived(user)?)
         {
             self.put_profile(user, profile, *arrived)?;
+            changed = true;
         }
+        changed |= new > 0 || tally.recorded > before.recorded || tally.removed != before.removed;
         let (kept, seen, last) = self.counts(user)?;
         let last = last.max(copy.arrived);
+        // Whoever keeps what was made of the user as of the last arrival must see that there is more now.
+        let last = if changed { tally.arrived } else { last };
         self.users.insert(user, (kept, seen + new, last))?;
         Ok(())
     }

@@ -7,5 +7,6 @@ mod hand_over;
 mod house;
 mod import;
 mod inference;
+mod kept;
 mod process;
 mod rows;
