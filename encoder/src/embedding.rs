@@ -22,6 +22,17 @@ pub struct Interests {
     pub weights: Vec<f32>,
     /// Per user: no event of the history names an item that the model knows.
     pub cold: Vec<bool>,
+    /// One a user; empty if the model does not tell.
+    pub attention: Vec<Attention>,
+}
+
+/// How much each event that the model saw of a user counts for each interest.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Attention {
+    /// The items of the events, oldest first.
+    pub items: Vec<u64>,
+    /// `[interests, items]`.
+    pub values: Vec<f32>,
 }
 
 impl Embeddings {
@@ -79,6 +90,11 @@ impl Interests {
         }
         &self.weights[i * self.interests..(i + 1) * self.interests]
     }
+
+    /// Returns how much each event of user `i` counts; none if the model does not tell.
+    pub fn attention_of(&self, i: usize) -> Option<&Attention> {
+        self.attention.get(i)
+    }
 }
 
 #[cfg(test)]
@@ -104,9 +120,11 @@ mod tests {
             values: vec![1.0, 2.0, 3.0, 4.0],
             weights: vec![0.1, 0.2, 0.3, 0.4],
             cold: vec![false, true],
+            attention: Vec::new(),
         };
         assert_eq!(interests.len(), 2);
         assert_eq!(interests.user(1), [3.0, 4.0]);
         assert_eq!(interests.weights_of(0), [0.1, 0.2]);
+        assert_eq!(interests.attention_of(0), None);
     }
 }

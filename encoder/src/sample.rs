@@ -2,10 +2,13 @@
 //!
 //! An item's vector is its row of a table, and that of its kind if it reads one; a user's is the sum of the rows of the
 //! history, plus [`BIAS`] in the first place. If it [`Reads::Ages`], the age of each event of the history, in hours, is
-//! added to every place too. The towers are true ONNX graphs, so ONNX Runtime runs them, and the user tower needs no table
+//! added to every place too. If it [`tells`](Sample::tells) how much an event counts, that is its item's line in the
+//! vocabulary: 2 for the first item, 3 for the next. The towers are true ONNX graphs, so ONNX Runtime runs them, and the user tower needs no table
 //! if it [`Reads::Vectors`].
 
-use std::{fs, iter, path::Path};
+mod graph;
+
+use std::{fs, path::Path};
 
 use prost::Message as _;
 use serde_json::json;
@@ -15,11 +18,7 @@ use crate::{
     error::Error,
     features::{Event, Item, User, history},
     golden::{self, Raw},
-    messages::{
-        AttributeProto, AttributeType, DataType, DimensionProto, DimensionValue, GraphProto,
-        ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorTypeProto,
-        TypeProto, ValueInfoProto,
-    },
+    messages::TensorProto,
 };
 
 /// The first number of a user without a history; the others are 0.
@@ -58,6 +57,8 @@ pub struct Sample {
     pub reads: Reads,
     /// Whether an item's feature `kind`, one of [`KINDS`], adds to its vector; that of an unknown item is all zero without.
     pub reads_kind: bool,
+    /// Whether the user tower tells how much each event counts; one that [`Reads::Vectors`] cannot.
+    pub tells: bool,
 }
 
 impl Default for Sample {
@@ -70,6 +71,7 @@ impl Default for Sample {
             seed: 1,
             reads: Reads::default(),
             reads_kind: false,
+            tells: false,
         }
     }
 }
@@ -202,10 +204,14 @@ impl Sample {
                 "encoding": {"vocabulary": {"file": "vocabulary/item.kind.txt", "unknown": 1, "padding": 0}},
             }));
         }
+        let mut of_user = json!({"name": "user"});
+        if self.tells {
+            of_user["attention"] = json!("attention");
+        }
         json!({
             "format": 1, "metric": "dot", "normalized": false, "dim": self.dim, "interests": 1,
             "history": {"length": self.history, "side": "left", "order": "oldest_first"},
-            "user": {"inputs": inputs, "output": {"name": "user"}},
+            "user": {"inputs": inputs, "output": of_user},
             "item": {
                 "inputs": of_item,
                 "output": {"name": "vector"},
@@ -253,88 +259,6 @@ impl Sample {
         };
         ids.into_iter().map(item).collect()
     }
-
-    /// Two rows of zeros, then the items'.
-    fn table(&self) -> TensorProto {
-        self.rows("table", self.items.iter().map(|item| self.row(*item)))
-    }
-
-    fn rows(&self, name: &str, rows: impl Iterator<Item = Vec<f32>>) -> TensorProto {
-        let all: Vec<f32> = iter::repeat_n(0.0, 2 * self.dim)
-            .chain(rows.flatten())
-            .collect();
-        TensorProto::f32s(name, &[all.len() / self.dim, self.dim], &all)
-    }
-
-    fn user_tower(&self) -> ModelProto {
-        let mut bias = vec![0.0; self.dim];
-        bias[0] = BIAS;
-        let mut initializer = vec![
-            TensorProto::i64s("axis", &[1], &[1]),
-            TensorProto::f32s("bias", &[self.dim], &bias),
-        ];
-        let sum = |rows: &str| NodeProto {
-            attribute: vec![AttributeProto {
-                name: "keepdims".to_owned(),
-                r#type: AttributeType::Int.into(),
-                ..AttributeProto::default()
-            }],
-            ..node("ReduceSum", &[rows, "axis"], "sum")
-        };
-        let (history, mut nodes) = match self.reads {
-            Reads::Ids | Reads::Ages => {
-                initializer.insert(0, self.table());
-                let rows = node("Gather", &["table", "history"], "rows");
-                let ids = value("history", DataType::Int64, &[self.history]);
-                (ids, vec![rows, sum("rows")])
-            }
-            Reads::Vectors => {
-                let vectors = value("history", DataType::Float, &[self.history, self.dim]);
-                (vectors, vec![sum("history")])
-            }
-        };
-        let mut input = vec![history];
-        match self.reads {
-            Reads::Ids | Reads::Vectors => nodes.push(node("Add", &["sum", "bias"], "user")),
-            Reads::Ages => {
-                input.push(value("hours", DataType::Float, &[self.history]));
-                nodes.push(node("ReduceSum", &["hours", "axis"], "age"));
-                nodes.push(node("Add", &["sum", "age"], "aged"));
-                nodes.push(node("Add", &["aged", "bias"], "user"));
-            }
-        }
-        model(GraphProto {
-            name: "user".to_owned(),
-            node: nodes,
-            initializer,
-            input,
-            output: vec![value("user", DataType::Float, &[self.dim])],
-            ..GraphProto::default()
-        })
-    }
-
-    fn item_tower(&self) -> ModelProto {
-        let ids = |name: &str| value(name, DataType::Int64, &[]);
-        let (mut nodes, mut initializer) = (Vec::new(), vec![self.table()]);
-        let mut input = vec![ids("item")];
-        if self.reads_kind {
-            initializer.push(self.rows("kinds", KINDS.iter().map(|kind| self.kind(kind))));
-            input.push(ids("kind"));
-            nodes.push(node("Gather", &["table", "item"], "of_item"));
-            nodes.push(node("Gather", &["kinds", "kind"], "of_kind"));
-            nodes.push(node("Add", &["of_item", "of_kind"], "vector"));
-        } else {
-            nodes.push(node("Gather", &["table", "item"], "vector"));
-        }
-        model(GraphProto {
-            name: "item".to_owned(),
-            node: nodes,
-            initializer,
-            input,
-            output: vec![value("vector", DataType::Float, &[self.dim])],
-            ..GraphProto::default()
-        })
-    }
 }
 
 /// A vocabulary's file: two reserved lines, then the values'.
@@ -353,45 +277,4 @@ fn put(path: &Path, bytes: Vec<u8>) -> Result<(), Error> {
         path: path.to_owned(),
         source,
     })
-}
-
-fn model(graph: GraphProto) -> ModelProto {
-    ModelProto {
-        ir_version: 8,
-        opset_import: vec![OperatorSetIdProto {
-            domain: String::new(),
-            version: 17,
-        }],
-        graph: Some(graph),
-        ..ModelProto::default()
-    }
-}
-
-fn node(op_type: &str, inputs: &[&str], output: &str) -> NodeProto {
-    NodeProto {
-        op_type: op_type.to_owned(),
-        input: inputs.iter().map(|name| (*name).to_owned()).collect(),
-        output: vec![output.to_owned()],
-        ..NodeProto::default()
-    }
-}
-
-/// A tensor `[batch, axes..]`.
-fn value(name: &str, elements: DataType, axes: &[usize]) -> ValueInfoProto {
-    let batch = DimensionValue::DimParam("batch".to_owned());
-    let axes = axes
-        .iter()
-        .map(|axis| DimensionValue::DimValue(*axis as i64));
-    let dim = iter::once(batch)
-        .chain(axes)
-        .map(|value| DimensionProto { value: Some(value) });
-    ValueInfoProto {
-        name: name.to_owned(),
-        r#type: Some(TypeProto {
-            tensor_type: Some(TensorTypeProto {
-                elem_type: elements.into(),
-                shape: Some(TensorShapeProto { dim: dim.collect() }),
-            }),
-        }),
-    }
 }

@@ -3,6 +3,7 @@
 //! Batches run at fixed sizes ([`BUCKETS`]), padded, because ONNX Runtime's last bit depends on the batch size: equal
 //! batches give equal bits, and across sizes rows agree to about 1e-6.
 
+mod attention;
 mod contract;
 mod given;
 mod model;
@@ -19,6 +20,7 @@ use crate::{
     },
     gather::ItemVectors,
     session::{contract::Contract, given::Inputs, pool::Pool},
+    signature::HistorySpec,
 };
 
 pub use crate::session::{
@@ -36,6 +38,7 @@ pub struct UserEncoder {
     inputs: Inputs,
     pool: Pool,
     reads_item_vectors: bool,
+    history: HistorySpec,
     interests: usize,
     dim: usize,
 }
@@ -60,6 +63,7 @@ impl UserEncoder {
             inputs: Inputs::user(artifact),
             pool: Pool::open(artifact, USER_TOWER, Contract::user(signature), sessions)?,
             reads_item_vectors: signature.reads_item_vectors(),
+            history: signature.history,
             interests: signature.interests,
             dim: signature.dim,
         })
@@ -76,7 +80,7 @@ impl UserEncoder {
     /// inference and while all sessions are busy, so call it off the async executor.
     ///
     /// # Shapes
-    /// Returns `[users, interests, dim]`, user `i` for `users[i]`.
+    /// Returns `[users, interests, dim]`, user `i` for `users[i]`; and how much each event counts, if the model tells.
     ///
     /// # Errors
     /// [`Error::Run`] if ONNX Runtime fails, [`Error::NonFinite`] if a number of any user is not finite; then no user is
@@ -115,6 +119,14 @@ impl UserEncoder {
             interests.values.extend(outputs.vectors);
             interests.weights.extend(outputs.weights);
             interests.cold.extend(batch.cold);
+            let attention = attention::by_event(
+                &outputs.attention,
+                self.interests,
+                self.history,
+                batch.items,
+            );
+            let attention = attention.map_err(|found| self.pool.attention_error(&found))?;
+            interests.attention.extend(attention);
         }
         Ok(interests)
     }

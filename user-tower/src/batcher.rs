@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use encoder::{embedding::Interests, features::User};
+use encoder::{
+    embedding::{Attention, Interests},
+    features::User,
+};
 use service::{
     blocking::{Blocking, Permit},
     deadline::Deadline,
@@ -35,6 +38,16 @@ pub(crate) struct Batcher {
     estimate: Arc<Estimate>,
 }
 
+/// How users are to be embedded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct How {
+    /// Each in a batch of its own, so that equal users get equal bits whoever else asks at the same
+    /// time.
+    pub(crate) alone: bool,
+    /// With how much each event counts, if the model tells.
+    pub(crate) attention: bool,
+}
+
 /// One user's vectors.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Embedded {
@@ -46,12 +59,14 @@ pub(crate) struct Embedded {
     pub(crate) weights: Vec<f32>,
     /// Whether no event of the history named an item that the model knows.
     pub(crate) cold: bool,
+    /// How much each event counts, if that was asked for and the model tells.
+    pub(crate) attention: Option<Attention>,
 }
 
 /// A user that waits.
 struct Job {
     user: User,
-    alone: bool,
+    how: How,
     deadline: Deadline,
     answer: oneshot::Sender<Result<Embedded, Error>>,
 }
@@ -96,9 +111,6 @@ impl Batcher {
 
     /// Embeds `users`; all of them are queued, or none.
     ///
-    /// `alone` runs each in a batch of its own, so that equal users get equal bits whoever else
-    /// asks at the same time.
-    ///
     /// # Errors
     /// [`Error::QueueFull`] if they do not fit, [`Error::Overloaded`] if they would hardly be ready in
     /// time, [`Error::Deadline`] if their time passed before their turn came, [`Error::Embedding`] if
@@ -106,7 +118,7 @@ impl Batcher {
     pub(crate) async fn embed(
         &self,
         users: Vec<User>,
-        alone: bool,
+        how: How,
         deadline: Deadline,
     ) -> Result<Vec<Embedded>, Error> {
         let places = self.queue.try_reserve_many(users.len());
@@ -117,14 +129,14 @@ impl Batcher {
             },
             mpsc::error::TrySendError::Closed(()) => Error::Embedding,
         })?;
-        self.admit(Load::of(users.len(), alone), deadline)?;
+        self.admit(Load::of(users.len(), how.alone), deadline)?;
         let mut answers = Vec::with_capacity(users.len());
         for (place, user) in places.zip(users) {
             let (answer, answered) = oneshot::channel();
             answers.push(answered);
             place.send(Job {
                 user,
-                alone,
+                how,
                 deadline,
                 answer,
             });
@@ -160,7 +172,7 @@ impl Dispatcher {
             let batch = self.gather(first).await;
             let mut users = Load::default();
             for job in &batch {
-                users += Load::of(1, job.alone);
+                users += Load::of(1, job.how.alone);
             }
             let running = self.estimate.run(users);
             tokio::spawn(infer(permit, running, Arc::clone(&self.encode), batch));
@@ -205,7 +217,7 @@ async fn infer(permit: Permit, running: Running, encode: Encode, batch: Vec<Job>
         let (alone, together): (Vec<Job>, Vec<Job>) = batch
             .into_iter()
             .filter_map(still_wanted)
-            .partition(|job| job.alone);
+            .partition(|job| job.how.alone);
         for job in alone {
             answer(&encode, vec![job]);
         }
@@ -233,32 +245,34 @@ fn answer(encode: &Encode, jobs: Vec<Job>) {
     if jobs.is_empty() {
         return;
     }
-    let (users, answers): (Vec<User>, Vec<_>) =
-        jobs.into_iter().map(|job| (job.user, job.answer)).unzip();
+    let (users, answers): (Vec<User>, Vec<_>) = jobs
+        .into_iter()
+        .map(|job| (job.user, (job.answer, job.how)))
+        .unzip();
     match encode(&users) {
         Ok(interests) => {
-            for (i, answer) in answers.into_iter().enumerate() {
+            for (i, (answer, how)) in answers.into_iter().enumerate() {
                 // A caller that left meanwhile needs no answer.
-                let _ = answer.send(Ok(Embedded::of(&interests, i)));
+                let _ = answer.send(Ok(Embedded::of(&interests, i, how)));
             }
         }
         Err(_) if users.len() > 1 => {
-            for (user, answer) in users.iter().zip(answers) {
-                let _ = answer.send(embed_one(encode, user));
+            for (user, (answer, how)) in users.iter().zip(answers) {
+                let _ = answer.send(embed_one(encode, user, how));
             }
         }
         Err(cause) => {
             error!(%cause, "the model refused a user");
-            for answer in answers {
+            for (answer, _) in answers {
                 let _ = answer.send(Err(Error::Embedding));
             }
         }
     }
 }
 
-fn embed_one(encode: &Encode, user: &User) -> Result<Embedded, Error> {
+fn embed_one(encode: &Encode, user: &User, how: How) -> Result<Embedded, Error> {
     match encode(std::slice::from_ref(user)) {
-        Ok(interests) => Ok(Embedded::of(&interests, 0)),
+        Ok(interests) => Ok(Embedded::of(&interests, 0, how)),
         Err(cause) => {
             error!(%cause, "the model refused a user");
             Err(Error::Embedding)
@@ -272,12 +286,14 @@ impl Embedded {
         size_of::<f32>() * (self.interests.len() + self.weights.len())
     }
 
-    fn of(interests: &Interests, user: usize) -> Self {
+    fn of(interests: &Interests, user: usize, how: How) -> Self {
+        let attention = interests.attention_of(user);
         Self {
             interests: interests.user(user).to_vec(),
             dim: interests.dim,
             weights: interests.weights_of(user).to_vec(),
             cold: interests.cold[user],
+            attention: attention.filter(|_| how.attention).cloned(),
         }
     }
 }

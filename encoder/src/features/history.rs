@@ -1,9 +1,12 @@
-//! Decides which events of a history a model sees, and how long before each the one before it was.
+//! Decides which events of a history a model sees, how long before each the one before it was, and where in a row each stands.
 //!
 //! Events whose item the model does not know go first; gaps are those between the events that are left; then the newest
 //! `length` are kept. Training cuts its sequences by the same rule.
 
-use crate::features::Event;
+use crate::{
+    features::Event,
+    signature::{HistorySpec, Order, Side},
+};
 
 /// An event that the model sees.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,6 +42,20 @@ pub fn keep<'a>(
     }
     kept.reverse();
     kept
+}
+
+/// Returns where in a row of the signature's length each of `events` kept events stands, the oldest first.
+///
+/// The other places of the row are padding.
+pub fn places(spec: HistorySpec, events: usize) -> impl ExactSizeIterator<Item = usize> {
+    let first = match spec.side {
+        Side::Left => spec.length - events,
+        Side::Right => 0,
+    };
+    (0..events).map(move |at| match spec.order {
+        Order::OldestFirst => first + at,
+        Order::NewestFirst => first + events - 1 - at,
+    })
 }
 
 #[cfg(test)]
@@ -101,6 +118,26 @@ mod tests {
         assert_eq!(age(100, Some(160)), 60);
         assert_eq!([age(100, None), age(100, Some(40))], [0, 0]);
         assert_eq!(age(i64::MIN, Some(i64::MAX)), i64::MAX);
+    }
+
+    #[test]
+    fn padding_stands_before_or_behind_the_events_in_either_order() {
+        let places = |side, order, events| {
+            let spec = HistorySpec {
+                length: 5,
+                side,
+                order,
+            };
+            places(spec, events).collect::<Vec<usize>>()
+        };
+        assert_eq!(places(Side::Left, Order::OldestFirst, 3), [2, 3, 4]);
+        assert_eq!(places(Side::Left, Order::NewestFirst, 3), [4, 3, 2]);
+        assert_eq!(places(Side::Right, Order::OldestFirst, 3), [0, 1, 2]);
+        assert_eq!(places(Side::Right, Order::NewestFirst, 3), [2, 1, 0]);
+        for side in [Side::Left, Side::Right] {
+            assert_eq!(places(side, Order::OldestFirst, 5), [0, 1, 2, 3, 4]);
+            assert!(places(side, Order::NewestFirst, 0).is_empty());
+        }
     }
 
     proptest! {

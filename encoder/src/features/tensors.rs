@@ -60,6 +60,8 @@ pub struct UserBatch {
     pub tensors: Vec<Tensor>,
     /// Per user: no event of the history is known.
     pub cold: Vec<bool>,
+    /// Per user: the items of the events that the model sees, oldest first.
+    pub items: Vec<Vec<u64>>,
 }
 
 /// One input tensor and what fills it.
@@ -127,6 +129,7 @@ impl UserTensors {
                 .iter()
                 .map(|row| row.history.is_empty())
                 .collect(),
+            items: made[..users.len()].iter().map(Row::items).collect(),
         }
     }
 
@@ -154,6 +157,12 @@ impl UserTensors {
             time: user.time,
             vectors,
         }
+    }
+}
+
+impl Row<'_> {
+    fn items(&self) -> Vec<u64> {
+        self.history.iter().map(|kept| kept.event.item).collect()
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) struct Contract {
     pub(super) inputs: Vec<Input>,
     pub(super) vectors: Promise,
     pub(super) weights: Option<Promise>,
-    attention: Option<Promise>,
+    pub(super) attention: Option<Promise>,
 }
 
 /// An output tensor of f32: the batch, then one of these lists of axes.

@@ -16,6 +16,7 @@ use crate::{
     error::Error,
     features::tensors::{Data, Tensor},
     session::{
+        attention::NotFinite,
         contract::{Contract, Promise},
         given::TensorSpec,
         model::Model,
@@ -41,6 +42,8 @@ pub(super) struct Outputs {
     pub(super) vectors: Vec<f32>,
     /// `[rows, interests]`, empty if the tower gives none.
     pub(super) weights: Vec<f32>,
+    /// `[rows, interests, length]`, empty if the tower gives none; numbers of padding may be anything.
+    pub(super) attention: Vec<f32>,
 }
 
 /// Tensors lent to ONNX Runtime, by their names.
@@ -86,12 +89,13 @@ impl Pool {
         let (feed, batch) = self.feed(tensors)?;
         let mut session = self.lease();
         let outputs = session.run(feed).map_err(|cause| self.failed(&cause))?;
+        let take = |promise: &Promise| self.take(&outputs, promise, batch, rows);
+        let take_finite = |promise: &Promise| self.finite(promise, take(promise)?, rows);
+        let (weights, attention) = (&self.contract.weights, &self.contract.attention);
         Ok(Outputs {
-            vectors: self.take(&outputs, &self.contract.vectors, batch, rows)?,
-            weights: match &self.contract.weights {
-                Some(weights) => self.take(&outputs, weights, batch, rows)?,
-                None => Vec::new(),
-            },
+            vectors: take_finite(&self.contract.vectors)?,
+            weights: weights.as_ref().map_or(Ok(Vec::new()), take_finite)?,
+            attention: attention.as_ref().map_or(Ok(Vec::new()), take)?,
         })
     }
 
@@ -100,10 +104,19 @@ impl Pool {
         let (feed, batch) = self.feed(tensors)?;
         let mut session = self.lease();
         let outputs = session.run(feed).map_err(|cause| self.failed(&cause))?;
-        let promises = self.contract.promises();
-        promises
-            .map(|promise| self.take(&outputs, promise, batch, rows))
-            .collect()
+        let is_attention = |promise: &Promise| {
+            let attention = self.contract.attention.as_ref();
+            attention.is_some_and(|attention| attention.name == promise.name)
+        };
+        let take = |promise| {
+            let values = self.take(&outputs, promise, batch, rows)?;
+            // What attention says of padding may be anything.
+            match is_attention(promise) {
+                true => Ok(values),
+                false => self.finite(promise, values, rows),
+            }
+        };
+        self.contract.promises().map(take).collect()
     }
 
     /// Names the tensors, and returns them with their batch.
@@ -119,6 +132,13 @@ impl Pool {
             .copied()
             .unwrap_or(0);
         Ok((feed, batch))
+    }
+
+    /// The error for a number of the attention that is not finite.
+    pub(super) fn attention_error(&self, found: &NotFinite) -> Error {
+        let attention = self.contract.attention.as_ref();
+        let output = attention.map_or("", |promise| promise.name.as_str());
+        self.not_finite(output, found)
     }
 
     /// Waits for a free session.
@@ -141,7 +161,7 @@ impl Pool {
         }
     }
 
-    /// Copies the first `rows` rows of an output, all of whose numbers must be finite.
+    /// Copies the first `rows` rows of an output.
     fn take(
         &self,
         outputs: &SessionOutputs<'_>,
@@ -168,16 +188,28 @@ impl Pool {
             )));
         }
         let size = values.len() / batch.max(1);
-        let values = &values[..rows * size];
-        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            return Err(Error::NonFinite {
-                file: self.file.to_owned(),
-                output: promise.name.clone(),
-                row: at / size,
-                value: values[at],
-            });
+        Ok(values[..rows * size].to_vec())
+    }
+
+    /// Refuses `rows` rows of an output of whose numbers one is not finite.
+    fn finite(&self, promise: &Promise, values: Vec<f32>, rows: usize) -> Result<Vec<f32>, Error> {
+        let Some(at) = values.iter().position(|value| !value.is_finite()) else {
+            return Ok(values);
+        };
+        let found = NotFinite {
+            row: at / (values.len() / rows),
+            value: values[at],
+        };
+        Err(self.not_finite(&promise.name, &found))
+    }
+
+    fn not_finite(&self, output: &str, found: &NotFinite) -> Error {
+        Error::NonFinite {
+            file: self.file.to_owned(),
+            output: output.to_owned(),
+            row: found.row,
+            value: found.value,
         }
-        Ok(values.to_vec())
     }
 
     fn failed(&self, cause: &ort::Error) -> Error {

@@ -6,6 +6,7 @@ mod given;
 mod inputs;
 mod mates;
 mod refusals;
+mod telling;
 
 use std::{fs, path::Path, thread};
 

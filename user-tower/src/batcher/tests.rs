@@ -56,7 +56,15 @@ fn model(users: &[User]) -> Result<Interests, encoder::error::Error> {
             .collect(),
         weights: Vec::new(),
         cold: vec![false; users.len()],
+        attention: users.iter().map(|_| attention()).collect(),
     })
+}
+
+fn attention() -> Attention {
+    Attention {
+        items: vec![3],
+        values: vec![1.0],
+    }
 }
 
 fn user(id: &str) -> User {
@@ -72,7 +80,11 @@ impl Gated {
     fn ask(&self, users: &[&str], alone: bool, time: Duration) -> Answer {
         let (batcher, users) = (Arc::clone(&self.batcher), users.iter().map(|id| user(id)));
         let users = users.collect();
-        tokio::spawn(async move { batcher.embed(users, alone, Deadline::after(time)).await })
+        let how = How {
+            alone,
+            attention: false,
+        };
+        tokio::spawn(async move { batcher.embed(users, how, Deadline::after(time)).await })
     }
 
     /// Starts an inference that occupies the only permit, and waits until `waiting` users wait.
@@ -143,6 +155,22 @@ async fn a_reproducible_user_runs_alone() {
     vectors(first).await;
     assert_eq!(vectors(alone).await, [1.0, 1.0]);
     assert_eq!(vectors(other).await, [2.0, 1.0]);
+}
+
+#[tokio::test]
+async fn only_who_asks_is_told_how_much_each_event_counts() {
+    let gated = gated(64, 64);
+    for (asked, told) in [(false, None), (true, Some(attention()))] {
+        gated.tokens.send(()).unwrap();
+        let how = How {
+            alone: false,
+            attention: asked,
+        };
+        let embedded = gated
+            .batcher
+            .embed(vec![user("1")], how, Deadline::after(FAR));
+        assert_eq!(embedded.await.unwrap()[0].attention, told);
+    }
 }
 
 #[tokio::test]

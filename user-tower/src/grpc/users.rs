@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::info;
 
 use crate::{
+    batcher::How,
     error::Error,
     grpc::{Tower, read, write},
     history::{History, Removal, Selection, Write},
@@ -41,9 +42,11 @@ impl UserTowerService for Tower {
 
         let mut users = self.complete(queries).await?;
         let model = &held.model;
-        let embedded = model
-            .embed(&mut users, request.reproducible, deadline)
-            .await?;
+        let how = How {
+            alone: request.reproducible,
+            attention: request.with_attention,
+        };
+        let embedded = model.embed(&mut users, how, deadline).await?;
         let answers = users.into_iter().zip(embedded);
         Ok(Response::new(EmbedUsersResponse {
             users: answers

@@ -12,14 +12,13 @@ use crate::{
 
 /// An embedded user.
 pub(crate) fn embedding(user: Whole, embedded: Embedded, space: &str) -> pb::UserEmbedding {
-    let bytes: Vec<u8> = embedded
-        .interests
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect();
+    let attention = embedded.attention.map(|attention| pb::Attention {
+        f32: little_endian(&attention.values),
+        items: attention.items,
+    });
     pb::UserEmbedding {
         interests: Some(pb::Vectors {
-            f32: bytes.into(),
+            f32: little_endian(&embedded.interests).into(),
             dim: embedded.dim as u32,
             space: space.to_owned(),
         }),
@@ -28,8 +27,12 @@ pub(crate) fn embedding(user: Whole, embedded: Embedded, space: &str) -> pb::Use
         history_version: user.version,
         cold_start: embedded.cold && !user.has_profile,
         stale_history: user.lacks,
-        attention: None,
+        attention,
     }
+}
+
+fn little_endian(numbers: &[f32]) -> Vec<u8> {
+    numbers.iter().flat_map(|n| n.to_le_bytes()).collect()
 }
 
 /// A stored user with its `newest` events.

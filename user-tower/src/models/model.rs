@@ -11,7 +11,7 @@ use generation::manifest::Manifest;
 use service::{blocking::Blocking, deadline::Deadline};
 
 use crate::{
-    batcher::{Batcher, Embedded, Encode},
+    batcher::{Batcher, Embedded, Encode, How},
     config::BatcherConfig,
     error::Error,
     models::{direct::Direct, rows::ItemRows, vectors::Vectors},
@@ -81,17 +81,18 @@ impl Model {
     /// Embeds users, whose inputs it takes: by the vectors kept of those for whom nothing was written since, else by an
     /// inference.
     ///
-    /// `reproducible` runs each user alone, and goes by no kept vectors.
+    /// Kept vectors come from batches, and do not tell how much each event counts: who asks for something else gets an
+    /// inference.
     ///
     /// # Errors
     /// As [`Batcher::embed`].
     pub(crate) async fn embed(
         &self,
         users: &mut [Whole],
-        reproducible: bool,
+        how: How,
         deadline: Deadline,
     ) -> Result<Vec<Embedded>, Error> {
-        let keeps = self.vectors.keeps_any() && !reproducible;
+        let keeps = self.vectors.keeps_any() && how == How::default();
         let mut answers = Vec::with_capacity(users.len());
         let (mut asked, mut keys) = (Vec::new(), Vec::new());
         for user in users {
@@ -106,7 +107,7 @@ impl Model {
         if asked.is_empty() {
             return Ok(answers.into_iter().flatten().collect());
         }
-        let made = self.batcher.embed(asked, reproducible, deadline).await?;
+        let made = self.batcher.embed(asked, how, deadline).await?;
         for (key, embedded) in keys.into_iter().zip(&made) {
             if let Some((user, arrived)) = key {
                 self.vectors.put(user, arrived, embedded.clone());

@@ -83,6 +83,7 @@ mod tests {
             dim: 64,
             weights: Vec::new(),
             cold: false,
+            attention: None,
         }
     }
 

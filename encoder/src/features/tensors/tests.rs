@@ -105,6 +105,24 @@ fn arranged(
 }
 
 #[test]
+fn each_event_stands_where_the_history_says() {
+    let sides = [("left", "oldest_first"), ("left", "newest_first")];
+    for (side, order) in sides
+        .into_iter()
+        .chain([("right", "oldest_first"), ("right", "newest_first")])
+    {
+        let tensors = user_tensors(side, order);
+        let users = [known_unknown_known(), User::default()];
+        let batch = tensors.batch(&users, 4);
+        assert_eq!(batch.items, [vec![10, 11], vec![]]);
+        let row = &numbers(&batch.tensors[0])[..3];
+        let places = history::places(tensors.history, 2);
+        let ids: Vec<f64> = places.map(|place| row[place]).collect();
+        assert_eq!(ids, [2.0, 3.0], "{side}, {order}");
+    }
+}
+
+#[test]
 fn a_history_is_padded_at_the_side_and_in_the_order_of_the_signature() {
     arranged(
         "left",

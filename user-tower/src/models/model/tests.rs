@@ -63,7 +63,7 @@ const AT_ONCE: Duration = Duration::ZERO;
 
 impl Rig {
     async fn embed(&self, query: Query, items: &[u64], time: Duration) -> Result<Vec<f32>, Error> {
-        self.embed_as(query, items, time, false).await
+        self.embed_as(query, items, time, How::default()).await
     }
 
     async fn embed_as(
@@ -71,11 +71,11 @@ impl Rig {
         query: Query,
         items: &[u64],
         time: Duration,
-        reproducible: bool,
+        how: How,
     ) -> Result<Vec<f32>, Error> {
         let mut users = [Whole::new(query, &stored(items), 1_000)];
         let deadline = Deadline::after(time);
-        let embedded = self.model.embed(&mut users, reproducible, deadline).await?;
+        let embedded = self.model.embed(&mut users, how, deadline).await?;
         Ok(embedded.into_iter().next().unwrap().interests)
     }
 
@@ -117,7 +117,8 @@ async fn users_with_and_without_kept_vectors_are_answered_in_their_order() {
     let user = Whole::new(query(), &stored(&[3, 4]), 1_000);
     let mut users = [nobody(5), user, nobody(6)];
     let deadline = Deadline::after(IN_TIME);
-    let embedded = rig.model.embed(&mut users, false, deadline).await.unwrap();
+    let embedded = rig.model.embed(&mut users, How::default(), deadline);
+    let embedded = embedded.await.unwrap();
     assert_eq!(embedded[1].interests, kept);
     assert_ne!(embedded[0], embedded[2]);
     assert_eq!(rig.hits_and_misses(), (1, 1));
@@ -155,14 +156,22 @@ async fn what_the_caller_adds_is_neither_kept_nor_answered_from_what_is() {
 }
 
 #[tokio::test]
-async fn reproducible_users_and_users_never_heard_of_are_not_kept() {
+async fn who_asks_for_more_than_vectors_of_a_batch_gets_an_inference() {
     let rig = rig(&Sample::default());
-    for items in [&[3][..], &[]] {
-        for _ in 0..2 {
-            let reproducible = !items.is_empty();
-            let embedded = rig.embed_as(query(), items, IN_TIME, reproducible);
-            embedded.await.unwrap();
-        }
+    rig.embed(query(), &[3], IN_TIME).await.unwrap();
+    for (alone, attention) in [(true, false), (false, true)] {
+        let how = How { alone, attention };
+        let embedded = rig.embed_as(query(), &[3], IN_TIME, how).await;
+        embedded.unwrap();
+    }
+    assert_eq!(rig.hits_and_misses(), (0, 1));
+}
+
+#[tokio::test]
+async fn users_never_heard_of_are_not_kept() {
+    let rig = rig(&Sample::default());
+    for _ in 0..2 {
+        rig.embed(query(), &[], IN_TIME).await.unwrap();
     }
     assert_eq!(rig.hits_and_misses(), (0, 0));
 }
