@@ -25,7 +25,7 @@ use crate::{
 
 pub use crate::session::{
     given::{NamedTensor, Output, TensorSpec},
-    runtime::{HINT, init, library},
+    runtime::{HINT, environment, init, library},
 };
 
 /// The batch sizes that run, ascending; longer batches run in chunks of the last.

@@ -22,8 +22,8 @@ use crate::{
 
 mod events;
 mod generations;
-pub(crate) mod read;
 mod inference;
+pub(crate) mod read;
 mod users;
 pub(crate) mod write;
 

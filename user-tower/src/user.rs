@@ -134,7 +134,6 @@ mod tests {
                 ("gender".to_owned(), "F".into()),
                 ("age".to_owned(), "25".into()),
             ])),
-            arrived: 9,
         })
     }
 
@@ -203,7 +202,7 @@ mod tests {
             user: "7".to_owned(),
             ..Query::default()
         };
-        assert_eq!(as_stored(query(), 100), Some(9));
+        assert_eq!(as_stored(query(), 100), Some(3));
         let with_event = Query {
             events: vec![event(3, 15)],
             ..query()

@@ -3,8 +3,8 @@
 //! This is the only code that pads, looks up, buckets and hashes: training, serving and indexing share it. Every id it
 //! gives is below its vocabulary's length, so none can reach outside a table in native code.
 
-pub mod review;
 mod pad;
+pub mod review;
 
 use crate::{
     features::{

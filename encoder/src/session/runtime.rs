@@ -54,8 +54,12 @@ pub fn library() -> Result<PathBuf, Error> {
     })
 }
 
-/// Returns the environment, loading the library from where [`library`] finds it if nobody has called [`init`].
-pub(crate) fn environment() -> Result<Environment, Error> {
+/// Returns the environment of the process, for sessions of one's own; loads the library from where [`library`] finds it if
+/// nobody has called [`init`].
+///
+/// # Errors
+/// As [`init`].
+pub fn environment() -> Result<Environment, Error> {
     environment_from(library)
 }
 

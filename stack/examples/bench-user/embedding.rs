@@ -12,13 +12,14 @@ use anyhow::Context as _;
 use encoder::{
     artifact::Artifact,
     features::{Event, Features, User, tensors::Tensor},
-    session::UserEncoder,
 };
 use indicatif::ProgressBar;
 use serde::Deserialize;
 
 use crate::{
-    Figure, Options, load, median,
+    Figure, Options,
+    floor::Floor,
+    load, median,
     peer::Peer,
     process::{self, Process},
     site::{Site, text},
@@ -36,7 +37,7 @@ pub(crate) async fn measure(site: &Site, options: &Options) -> anyhow::Result<Ve
     let users = users(&options.data)?;
     let names = Arc::new(users.iter().map(|user| user.id.clone()).collect::<Vec<_>>());
     let artifact = Artifact::open(&site.artifact)?;
-    let raw = UserEncoder::open(&artifact, 1)?;
+    let mut raw = Floor::open(&site.artifact)?;
     let tensors = artifact.user_tensors();
     let batch = |rows: usize| {
         let chunks = users.chunks_exact(rows);
@@ -67,10 +68,10 @@ pub(crate) async fn measure(site: &Site, options: &Options) -> anyhow::Result<Ve
     let alone_history = site.history("alone");
     let mut alone = None;
     for pair in 0..options.pairs {
-        note("raw b1", run(&raw, &ones, calls)?);
+        note("raw b1", run(&mut raw, &ones, calls)?);
         let served = |callers| spent(&server, load::closed(&channel, &names, callers, calls));
         note("served b1", served(1).await?);
-        note("raw saturated", run(&raw, &batches, calls / BATCH)?);
+        note("raw saturated", run(&mut raw, &batches, calls / BATCH)?);
         note("served c16", served(CALLERS).await?);
         if let Some(peer) = &peer {
             let channel = peer.process.channel().await?;
@@ -140,10 +141,10 @@ pub(crate) async fn measure(site: &Site, options: &Options) -> anyhow::Result<Ve
 }
 
 /// CPU seconds that the raw session takes for `calls` of these batches.
-fn run(raw: &UserEncoder, batches: &[Vec<Tensor>], calls: usize) -> anyhow::Result<f64> {
+fn run(raw: &mut Floor, batches: &[Vec<Tensor>], calls: usize) -> anyhow::Result<f64> {
     let before = process::cpu("self")?;
     for batch in batches.iter().cycle().take(calls) {
-        raw.run_tensors(batch)?;
+        raw.run(batch)?;
     }
     Ok((process::cpu("self")? - before).as_secs_f64())
 }

@@ -7,6 +7,7 @@
 
 mod embedding;
 mod events;
+mod floor;
 mod load;
 mod peer;
 mod process;
