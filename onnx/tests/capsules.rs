@@ -107,6 +107,26 @@ fn every_recipe_with_capsules_is_served_as_it_was_trained() {
 }
 
 #[test]
+fn every_event_is_routed_whole_to_the_interests() {
+    let dataset = dataset();
+    for recipe in [LABEL_AWARE, MAX, BEST] {
+        let users: Vec<User> = [0, 3, 40].map(|n| user(&dataset, n)).into();
+        let found = served(&grown(recipe, &dataset), &users);
+        for (at, user) in users.iter().enumerate() {
+            let attention = found.attention_of(at).unwrap();
+            let items: Vec<u64> = user.history.iter().map(|event| event.item).collect();
+            assert!(items.ends_with(&attention.items), "{items:?}");
+            let events = attention.items.len();
+            for event in 0..events {
+                let of = (0..5).map(|interest| attention.values[interest * events + event]);
+                let sum: f32 = of.sum();
+                assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_user_with_few_movies_has_fewer_interests_and_nobody_has_none() {
     let dataset = dataset();
     let users: Vec<User> = [0, 3, 4, 9, 40].map(|n| user(&dataset, n)).into();

@@ -24,6 +24,8 @@ const ABSENT: f32 = -1e4;
 pub(super) struct Routed {
     /// `[batch, K, d]`.
     pub(super) capsules: Edge,
+    /// How much of each event went to each capsule at last, `[batch, K, L]`; 0 for padding.
+    pub(super) weights: Edge,
     /// Whether the user has the interest, `[batch, K]`; only if that depends on the history.
     present: Option<Edge>,
 }
@@ -72,7 +74,11 @@ pub(super) fn route(
         let sums = graph.matmul(&weights, &x);
         let capsules = squash(graph, &sums, &one, &epsilon);
         if iteration == recipe.iterations {
-            return Ok(Routed { capsules, present });
+            return Ok(Routed {
+                capsules,
+                weights,
+                present,
+            });
         }
         let columns = graph.transpose(&capsules, &[0, 2, 1]);
         let agreement = graph.matmul(&x, &columns);

@@ -26,6 +26,8 @@ pub(super) const HISTORY_SECONDS: &str = "history_seconds";
 pub(super) const HISTORY_AGE: &str = "history_age";
 /// The user tower's output.
 pub(super) const USER: &str = "user";
+/// How much each event counts for each interest, where the user tower tells.
+pub(super) const ATTENTION: &str = "attention";
 /// The item tower's output.
 pub(super) const ITEM: &str = "item";
 
@@ -94,6 +96,10 @@ pub(super) fn signature(trained: &Trained) -> Result<Signature, Error> {
     for feature in recipe.item_features() {
         item.push(looked_up("item", feature, &axes(trained, feature)?));
     }
+    let routes = match &recipe.tower {
+        recipe::Tower::YouTubeDnn(tower) => tower.capsules.is_some(),
+        recipe::Tower::Attention(_) => false,
+    };
     Ok(Signature {
         format: FORMAT,
         metric: Metric::Dot,
@@ -105,18 +111,18 @@ pub(super) fn signature(trained: &Trained) -> Result<Signature, Error> {
             side: Side::Left,
             order: Order::OldestFirst,
         },
-        user: tower(user, USER),
-        item: tower(item, ITEM),
+        user: tower(user, USER, routes.then(|| ATTENTION.to_owned())),
+        item: tower(item, ITEM, None),
     })
 }
 
-fn tower(inputs: Vec<Input>, output: &str) -> Tower {
+fn tower(inputs: Vec<Input>, output: &str, attention: Option<String>) -> Tower {
     Tower {
         inputs,
         output: Output {
             name: output.to_owned(),
             weights: None,
-            attention: None,
+            attention,
         },
     }
 }

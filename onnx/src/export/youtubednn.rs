@@ -9,7 +9,7 @@ use crate::{
     export::{
         capsules,
         error::Error,
-        signature::{self, HISTORY_ITEM, USER},
+        signature::{self, ATTENTION, HISTORY_ITEM, USER},
         weights::{affine, weight},
     },
     graph::{Edge, Graph, Weight},
@@ -47,6 +47,8 @@ pub(super) fn graph(trained: &Trained, tower: &YouTubeDnn) -> Result<Graph, Erro
             let users = graph.reshape(&users, &[-1, shape[0] as i64, shape[1] as i64]);
             let users = capsules::repeat_first(&mut graph, &routed, &users);
             graph.output(&users, USER, &shape);
+            let axes = [recipe.interests, trained.recipe.history];
+            graph.output(&routed.weights, ATTENTION, &axes);
         }
     }
     Ok(graph)
