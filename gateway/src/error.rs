@@ -135,7 +135,11 @@ impl Error {
     pub(crate) fn is_unanswered(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Late { .. } => true,
-            Self::Refused { status, .. } => status.code() == Code::Unavailable,
+            // An embedding that would come too late for the recall is as one that came too late.
+            Self::Refused { status, .. } => {
+                status.code() == Code::Unavailable
+                    || status::reason(status).as_deref() == Some(status::OVERLOADED)
+            }
             _ => false,
         }
     }

@@ -50,8 +50,20 @@ pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Stat
     violations(vec![(field.into(), description.into())])
 }
 
-/// INVALID_ARGUMENT for several fields, as (field, description).
+/// The most violations that an answer names, and the most characters of each: headers have room for so much.
+const VIOLATIONS: (usize, usize) = (20, 160);
+
+/// INVALID_ARGUMENT for several fields, as (field, description); cut to what an answer has room for.
 pub fn violations(violations: Vec<(String, String)>) -> Status {
+    let (most, length) = VIOLATIONS;
+    let cut = |text: String| match text.char_indices().nth(length) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text,
+    };
+    let violations = violations.into_iter().take(most);
+    let violations: Vec<(String, String)> = violations
+        .map(|(field, what)| (cut(field), cut(what)))
+        .collect();
     let message = violations
         .iter()
         .map(|(field, description)| format!("{field}: {description}"))

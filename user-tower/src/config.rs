@@ -1,6 +1,6 @@
 //! What a user tower can be told; every setting is in `config.toml` with its default.
 
-use std::{path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use service::{
@@ -97,6 +97,10 @@ const VECTORS_FLOOR: u64 = 65_536;
 /// The most events kept of a user: what one answer can carry.
 const KEEP_LIMIT: usize = 1_000;
 
+/// How old what is kept may at least and at most get.
+const AGES: RangeInclusive<Duration> =
+    Duration::from_secs(3_600)..=Duration::from_secs(100 * 366 * 86_400);
+
 impl Config {
     /// The ONNX Runtime library to load.
     pub(crate) fn library(&self) -> Result<PathBuf, encoder::error::Error> {
@@ -129,6 +133,11 @@ impl Settings for Config {
             "history.keep",
             (1..=KEEP_LIMIT).contains(&history.keep),
             "must be between 1 and 1000",
+        )?;
+        check(
+            "history.max_age",
+            history.max_age.is_zero() || AGES.contains(&history.max_age),
+            "must be 0s, or between 1h and 100years",
         )?;
         check("history.queue", history.queue > 0, "must be at least 1")?;
         check(

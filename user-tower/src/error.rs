@@ -36,6 +36,11 @@ pub(crate) enum Error {
         /// This member's epoch.
         held: u64,
     },
+    /// Users are being handed over to this member.
+    #[error(
+        "users are being handed over to this member, nothing is forgotten until they are settled"
+    )]
+    Receiving,
     /// CURRENT names no generation, or no model of one is loaded yet.
     #[error("no generation is served yet")]
     NoGeneration,
@@ -140,7 +145,7 @@ impl From<Error> for Status {
             }
             Error::NonFinite(problem) => status::invalid("inputs", problem),
             Error::ForeignUser { .. } => status::failed_precondition(status::FOREIGN_USER, message),
-            Error::MembersEpoch { .. } => {
+            Error::MembersEpoch { .. } | Error::Receiving => {
                 status::failed_precondition(status::MEMBERS_EPOCH, message)
             }
             Error::NoGeneration => status::failed_precondition(status::NO_GENERATION, message),

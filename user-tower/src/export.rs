@@ -92,21 +92,25 @@ pub async fn export(dir: &Path, uri: &str, bar: &ProgressBar) -> anyhow::Result<
         .connect()
         .await
         .with_context(|| format!("no user tower at {uri}"))?;
-    std::fs::create_dir(dir).with_context(|| dir.display().to_string())?;
+    anyhow::ensure!(!dir.exists(), "{} exists already", dir.display());
+    let partial = dir.with_extension("partial");
+    std::fs::create_dir_all(&partial).with_context(|| partial.display().to_string())?;
     let mut request = Request::new(ExportUsersRequest::default());
     request.set_timeout(TIME);
     let mut pages = UserTowerServiceClient::new(channel)
         .export_users(request)
         .await?
         .into_inner();
-    let mut files = Files::create(dir)?;
+    let mut files = Files::create(&partial)?;
     while let Some(page) = pages.message().await? {
         bar.inc(page.users.len() as u64);
         for user in page.users {
             files.add(user)?;
         }
     }
-    files.close()
+    let done = files.close()?;
+    std::fs::rename(&partial, dir).with_context(|| dir.display().to_string())?;
+    Ok(done)
 }
 
 /// The files, half written.
@@ -167,14 +171,18 @@ impl Files {
         let user = stored.user_id.as_str();
         let profile = stored.profile.map(grpc::read::stored_features);
         let json = |profile: Features| serde_json::to_string(&profile);
-        self.users.row(|row| {
-            row.text(user);
-            row.maybe_text(profile.map(json).transpose()?.as_deref());
-            row.number(stored.profile_arrived);
-            row.number(stored.deleted);
-            row.number(stored.arrived);
-            Ok(())
-        })?;
+        if stored.arrived > 0 {
+            self.users.row(|row| {
+                row.text(user);
+                row.maybe_text(profile.map(json).transpose()?.as_deref());
+                row.number(stored.profile_arrived);
+                row.number(stored.deleted);
+                row.number(stored.arrived);
+                Ok(())
+            })?;
+            // A user comes in several parts if there is much; the last says when the last write arrived.
+            self.done.users += 1;
+        }
         for (item, arrived) in stored.seen.iter().zip(stored.seen_arrived) {
             self.seen.row(|row| {
                 row.text(user);
@@ -201,7 +209,6 @@ impl Files {
             })?;
             self.done.events += 1;
         }
-        self.done.users += 1;
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The door: the services of a user tower, from the wire to words of the house and back.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use proto::{
     inference::grpc_inference_service_server::{self, GrpcInferenceServiceServer},
@@ -43,6 +43,8 @@ pub(crate) struct Tower {
     history: Arc<dyn HistoryStore>,
     models: Arc<Models>,
     keep: usize,
+    /// Whether users are being handed over to this member: until they are settled nothing is forgotten.
+    receiving: Arc<AtomicBool>,
 }
 
 impl Tower {
@@ -58,6 +60,7 @@ impl Tower {
             history,
             models,
             keep: config.history.keep,
+            receiving: Arc::default(),
         }
     }
 

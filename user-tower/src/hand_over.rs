@@ -5,7 +5,7 @@
 //! users of others. Copies become one in whatever order they come, so it may be run again after a failure, from the start.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -16,8 +16,8 @@ use generation::{
     store::{Members, Store},
 };
 use proto::v1::{
-    ExportUsersRequest, ForgetUsersRequest, ImportUsersRequest, ListGenerationsRequest, StoredUser,
-    generation_service_client::GenerationServiceClient,
+    ExportUsersRequest, ForgetUsersRequest, ImportUsersRequest, ListGenerationsRequest,
+    ListGenerationsResponse, StoredUser, generation_service_client::GenerationServiceClient,
     user_tower_service_client::UserTowerServiceClient,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -33,6 +33,8 @@ use crate::{
     import::{CONNECT, TIME},
 };
 
+/// How far members' clocks may be apart, and how long they may take to go by the new MEMBERS, together.
+const SLACK: Duration = Duration::from_secs(300);
 /// How long all members may take to go by the new MEMBERS.
 const FOLLOW: Duration = Duration::from_secs(60);
 /// Between two looks at whether they do.
@@ -49,6 +51,9 @@ pub struct HandOver {
     /// A member that leaves.
     #[arg(long = "leaving", value_name = "NAME=URI")]
     leaving: Vec<String>,
+    /// A member that is gone with what it kept: its users begin anew, or out of a backup that is imported then.
+    #[arg(long = "lost", value_name = "NAME")]
+    lost: Vec<String>,
 }
 
 /// What was done.
@@ -79,7 +84,8 @@ pub async fn command(config: Config, arguments: HandOver) -> anyhow::Result<()> 
     };
     let (members, leaving) = (parse(&arguments.members)?, parse(&arguments.leaving)?);
     let begin = Instant::now();
-    let done = hand_over(&store, &members, &leaving).await?;
+    let lost = BTreeSet::from_iter(arguments.lost);
+    let done = hand_over(&store, &members, &leaving, &lost).await?;
     info!(
         epoch = done.epoch,
         copied = done.copied,
@@ -90,15 +96,16 @@ pub async fn command(config: Config, arguments: HandOver) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Makes `members` (addresses by name) the members of `store`, and hands users over from all who were.
+/// Makes `members` (addresses by name) the members of `store`, and hands users over from all who were but the `lost`.
 ///
 /// # Errors
-/// If a member is not to be reached, one that was a member is in neither list, or somebody else changes MEMBERS. What was
-/// done until then harms nobody; run it again.
+/// If a member is not to be reached or has another name, one that was a member is in no list, or somebody else changes
+/// MEMBERS. What was done until then harms nobody; run it again.
 pub async fn hand_over(
     store: &Store,
     members: &BTreeMap<String, String>,
     leaving: &BTreeMap<String, String>,
+    lost: &BTreeSet<String>,
 ) -> anyhow::Result<HandedOver> {
     let names: Vec<String> = members.keys().cloned().collect();
     let before = store
@@ -108,8 +115,8 @@ pub async fn hand_over(
     let all = || members.iter().chain(leaving);
     for name in &before.value.members {
         ensure!(
-            all().any(|(listed, _)| listed == name),
-            "{name} is a member now, and is listed neither as one nor as leaving"
+            all().any(|(listed, _)| listed == name) || lost.contains(name),
+            "{name} is a member now, and is listed neither as one nor as leaving nor as lost"
         );
     }
     ensure!(
@@ -118,7 +125,7 @@ pub async fn hand_over(
     );
     let mut peers = BTreeMap::new();
     for (name, uri) in all() {
-        peers.insert(name.clone(), connect(uri).await?);
+        peers.insert(name.clone(), connect(name, uri).await?);
     }
 
     let mut done = HandedOver {
@@ -131,6 +138,17 @@ pub async fn hand_over(
             let (mark, copied) = copy(peer, &peers, &names, 0).await?;
             marks.insert(name.clone(), mark);
             done.copied += copied;
+        }
+        // A new owner's writes arrive later than all that the former ones take until they go by the new MEMBERS, whatever
+        // their clocks say: a deletion must be later than what it deletes.
+        let last = marks.values().copied().max().unwrap_or_default();
+        for name in &names {
+            let chunk = ImportUsersRequest {
+                arrives_after: last + SLACK.as_micros() as u64,
+                ..ImportUsersRequest::default()
+            };
+            let mut users = peers[name].users.clone();
+            users.import_users(tokio_stream::once(chunk)).await?;
         }
         let new = Members {
             epoch: before.value.epoch + 1,
@@ -174,16 +192,33 @@ struct Peer {
     generations: GenerationServiceClient<Channel>,
 }
 
-async fn connect(uri: &str) -> anyhow::Result<Peer> {
+async fn connect(name: &str, uri: &str) -> anyhow::Result<Peer> {
     let endpoint = Endpoint::from_shared(uri.to_owned())?.connect_timeout(CONNECT);
     let channel = endpoint
         .connect()
         .await
         .with_context(|| format!("no user tower at {uri}"))?;
-    Ok(Peer {
+    let peer = Peer {
         users: UserTowerServiceClient::new(channel.clone()),
         generations: GenerationServiceClient::new(channel),
-    })
+    };
+    let found = peer.state().await?.member;
+    ensure!(
+        found == name,
+        "the user tower at {uri} is {found}, not {name}"
+    );
+    Ok(peer)
+}
+
+impl Peer {
+    /// Who it is, and which MEMBERS it goes by.
+    async fn state(&self) -> anyhow::Result<ListGenerationsResponse> {
+        let mut generations = self.generations.clone();
+        let answer = generations
+            .list_generations(ListGenerationsRequest {})
+            .await?;
+        Ok(answer.into_inner())
+    }
 }
 
 /// Copies the users of `from` whom others own by `members`, and of whom a write arrived after `mark`, to their owners.
@@ -267,13 +302,9 @@ impl Owner {
 
 /// Waits until a member goes by the MEMBERS of `epoch`.
 async fn follows(name: &str, peer: &Peer, epoch: u64) -> anyhow::Result<()> {
-    let mut generations = peer.generations.clone();
     let until = Instant::now() + FOLLOW;
     loop {
-        let answer = generations
-            .list_generations(ListGenerationsRequest {})
-            .await?;
-        let found = answer.into_inner().members_epoch;
+        let found = peer.state().await?.members_epoch;
         if found == epoch {
             return Ok(());
         }

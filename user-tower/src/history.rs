@@ -1,8 +1,8 @@
 //! What is stored of a user, and what a store of it must do.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use encoder::features::Features;
+use encoder::features::{Features, Value};
 use futures::future::BoxFuture;
 
 use crate::error::Error;
@@ -34,7 +34,7 @@ pub(crate) struct Record {
 /// A user as stored, with when each part arrived.
 ///
 /// Two copies of a user become one, in whatever order and however often they meet: the union of the events and of the
-/// items seen, the later profile, and nothing that arrived before the user was last deleted.
+/// items seen, the later profile, and nothing that arrived, or is of a time, before the user was last deleted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct UserCopy {
     /// The user.
@@ -66,8 +66,10 @@ pub(crate) struct Write {
     pub(crate) copies: Vec<UserCopy>,
     /// What to remove, after all else.
     pub(crate) removals: Vec<(String, Removal)>,
-    /// The epoch of the MEMBERS by which all users are handed over, if it is to be noted.
-    pub(crate) settles: Option<u64>,
+    /// The epoch of the MEMBERS by which all users are handed over; 0 says nothing.
+    pub(crate) settles: u64,
+    /// This write and all later ones arrive after this.
+    pub(crate) arrives_after: Arrival,
 }
 
 /// What to remove of a user.
@@ -169,6 +171,19 @@ pub(crate) trait HistoryStore: Send + Sync + 'static {
     /// [`Error::History`] if it cannot be read.
     async fn read(&self, user: &str) -> Result<Arc<History>, Error>;
 
+    /// Writes as [`write`](Self::write), and tries again while too many writes wait: for what nobody waits for.
+    ///
+    /// # Errors
+    /// [`Error::History`].
+    async fn write_patiently(&self, write: Write) -> Result<Tally, Error> {
+        loop {
+            match self.write(write.clone()).await {
+                Err(Error::QueueFull { .. }) => tokio::time::sleep(PATIENCE).await,
+                answer => return answer,
+            }
+        }
+    }
+
     /// Reads users as they are stored, a page of a bounded size at a time; each is as of one moment, the page is not.
     ///
     /// # Errors
@@ -199,7 +214,7 @@ impl Write {
         let profiles = self.profiles.iter();
         records
             .map(|Record { user, event }| user.len() + event.bytes(user))
-            .chain(profiles.map(|(user, _)| PROFILE + user.len()))
+            .chain(profiles.map(|(user, profile)| ROW + user.len() + profile_bytes(profile)))
             .chain(self.copies.iter().map(UserCopy::bytes))
             .sum()
     }
@@ -214,16 +229,31 @@ impl Write {
     }
 }
 
-/// About the bytes of a row beside its texts, and of a profile.
+/// How long a write that may wait does so before it is tried again.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(20);
+/// About the bytes of a row beside its texts.
 const ROW: usize = 64;
-const PROFILE: usize = 4 * ROW;
+
+/// About the bytes of a profile, in memory or on disk.
+fn profile_bytes(profile: &Features) -> usize {
+    let value = |value: &Value| match value {
+        Value::Number(_) => 0,
+        Value::Text(text) => text.len(),
+        Value::List(texts) => texts.iter().map(|text| ROW / 2 + text.len()).sum(),
+    };
+    let features = profile.iter();
+    features
+        .map(|(name, of)| ROW + name.len() + value(of))
+        .sum()
+}
 
 impl UserCopy {
     /// About its size on disk or on the wire.
     pub(crate) fn bytes(&self) -> usize {
         let events = self.events.iter();
         let events: usize = events.map(|(event, _)| event.bytes(&self.user)).sum();
-        let profile = self.profile.as_ref().map_or(0, |_| PROFILE);
+        let profile = self.profile.as_ref();
+        let profile = profile.map_or(0, |(profile, _)| profile_bytes(profile));
         ROW + self.user.len() + events + self.seen.len() * 16 + profile
     }
 }
@@ -256,10 +286,7 @@ impl History {
     pub(crate) fn bytes(&self) -> usize {
         let events = self.events.iter();
         let text: usize = events.map(|e| e.event_id.len() + e.kind.len()).sum();
-        let profile = self
-            .profile
-            .as_ref()
-            .map_or(0, |profile| 128 * profile.len());
+        let profile = self.profile.as_ref().map_or(0, profile_bytes);
         self.events.len() * size_of::<Event>() + text + self.seen.len() * 8 + profile + 128
     }
 }

@@ -49,7 +49,8 @@ pub async fn serve(
     encoder::session::init(&config.library()?)?;
     let store = Store::open(&config.store)?;
     let ownership = Arc::new(Ownership::open(&store, &config.member).await?);
-    let history = Arc::new(RedbStore::open(&config.history).context("the history")?);
+    let history =
+        Arc::new(RedbStore::open(&config.history, ownership.epoch()).context("the history")?);
     let models = Arc::new(Models::new(
         store.clone(),
         &config,

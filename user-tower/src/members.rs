@@ -121,22 +121,25 @@ impl Ownership {
     /// Whether a former owner may have something of `user` that this member lacks, `settled` being the epoch by which all
     /// was handed over last. With the first MEMBERS of all there are no former owners.
     pub(crate) fn may_lack(&self, user: &str, settled: u64) -> bool {
-        let settled = settled.max(1);
-        if self.epoch() <= settled {
+        let (settled, epoch) = (settled.max(1), self.epoch());
+        if epoch <= settled {
             return false;
         }
         let before = self.before.read();
         let before = before.unwrap_or_else(PoisonError::into_inner);
         let was_owner = |before: &Arc<Members>| {
             before.epoch <= settled
+                && before.epoch + 1 == epoch
                 && placement::owner(user, &before.members) == Some(self.member.as_str())
         };
         !before.as_ref().is_some_and(was_owner)
     }
 
-    /// Whether `user` is this member's.
-    pub(crate) fn owns(&self, user: &str) -> bool {
-        placement::owner(user, &self.members().members) == Some(self.member.as_str())
+    /// Does something with what says whether a user is this member's, before this member can go by other MEMBERS.
+    pub(crate) fn while_owner<T>(&self, act: impl FnOnce(&dyn Fn(&str) -> bool) -> T) -> T {
+        let members = self.members.read();
+        let members = members.unwrap_or_else(PoisonError::into_inner);
+        act(&|user| placement::owner(user, &members.members) == Some(self.member.as_str()))
     }
 
     /// The epoch of the MEMBERS gone by.

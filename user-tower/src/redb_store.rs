@@ -60,13 +60,14 @@ struct Shared {
 }
 
 impl RedbStore {
-    /// Opens the file, creating it if it is absent.
+    /// Opens the file, creating it if it is absent. One of an older schema is taken to have everything by the MEMBERS of
+    /// `epoch`.
     ///
     /// # Errors
     /// If another process has it open, or it is of another schema, or cannot be read.
-    pub(crate) fn open(config: &HistoryConfig) -> Result<Self, OpenError> {
+    pub(crate) fn open(config: &HistoryConfig, epoch: u64) -> Result<Self, OpenError> {
         let (path, cache) = (config.path.clone(), config.page_cache_bytes);
-        Self::with(config, Box::new(move || open::file(&path, cache)))
+        Self::with(config, Box::new(move || open::file(&path, cache, epoch)))
     }
 
     /// Opens what `opener` opens, now and after each failure.
@@ -169,7 +170,7 @@ impl Shared {
         let arrived = tallies.iter().map(|tally| tally.arrived).max();
         self.arrived
             .fetch_max(arrived.unwrap_or_default(), Ordering::AcqRel);
-        let settles = writes.iter().filter_map(|write| write.settles).max();
+        let settles = writes.iter().map(|write| write.settles).max();
         self.settled
             .fetch_max(settles.unwrap_or_default(), Ordering::AcqRel);
         for user in writes.iter().flat_map(|write| write.users()) {
@@ -181,6 +182,18 @@ impl Shared {
     fn database(&self) -> Option<Arc<Database>> {
         let database = self.database.read();
         database.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes by the file as it was opened again: what was cached before may be older than what is on disk.
+    fn reopened(&self, database: Database) -> Result<(), redb::Error> {
+        let arrived = noted(&database, schema::ARRIVED)?;
+        let settled = noted(&database, schema::SETTLED)?;
+        self.set_database(Some(Arc::new(database)));
+        self.arrived.fetch_max(arrived, Ordering::AcqRel);
+        self.settled.fetch_max(settled, Ordering::AcqRel);
+        self.reads.all_overtaken();
+        self.cache.invalidate_all();
+        Ok(())
     }
 
     fn set_database(&self, database: Option<Arc<Database>>) {

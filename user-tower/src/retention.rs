@@ -21,7 +21,8 @@ pub(crate) async fn follow(history: &dyn HistoryStore, max_age: Duration) -> Inf
         std::future::pending::<()>().await;
     }
     loop {
-        let before = user::now() - max_age.as_secs() as i64;
+        let age = i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX);
+        let before = user::now().saturating_sub(age);
         match sweep(history, before).await {
             Ok(Removed { users: 0, .. }) => {}
             Ok(removed) => info!(
@@ -74,7 +75,7 @@ pub(crate) async fn remove(
                 removals,
                 ..Write::default()
             };
-            removed.add(history.write(write).await?.removed);
+            removed.add(history.write_patiently(write).await?.removed);
         }
         match page.next {
             Some(next) => selection.after = next,

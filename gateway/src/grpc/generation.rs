@@ -34,6 +34,7 @@ impl GenerationService for Service {
         Ok(Response::new(pb::ListGenerationsResponse {
             generations: held.map(|held| summary(&held.manifest, &view)).collect(),
             members_epoch: view.epoch(),
+            member: String::new(),
         }))
     }
 

@@ -25,7 +25,7 @@ impl GenerationService for Service {
         let held = snapshot.held().iter();
         Ok(Response::new(pb::ListGenerationsResponse {
             generations: held.map(|held| summary(held, &snapshot)).collect(),
-            members_epoch: 0,
+            ..Default::default()
         }))
     }
 

@@ -99,6 +99,9 @@ impl EventService for Tower {
         let tally = self
             .write_for(request.members_epoch, [user.as_str()], write)
             .await?;
+        for held in self.models.snapshot().held() {
+            held.model.vectors.forget(&user);
+        }
         let removed = tally.removed;
         info!(events = removed.events, "a user was deleted");
         Ok(Response::new(DeleteUserResponse {

@@ -21,6 +21,7 @@ impl GenerationService for Tower {
                 .map(|held| write::generation(&held.manifest, snapshot.answering()))
                 .collect(),
             members_epoch: self.ownership.epoch(),
+            member: self.ownership.member().to_owned(),
         }))
     }
 

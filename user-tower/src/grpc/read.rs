@@ -52,6 +52,7 @@ pub(crate) fn import(chunk: pb::ImportUsersRequest) -> Result<Write, Error> {
         profiles: profiles.collect::<Result<_, _>>()?,
         records: stored_events(chunk.events)?,
         copies: copies::copies(chunk.users)?,
+        arrives_after: copies::arrives_after(chunk.arrives_after)?,
         ..Write::default()
     })
 }

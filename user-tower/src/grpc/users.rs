@@ -1,9 +1,9 @@
 //! `UserTowerService`: turns users into vectors, and loads many of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use futures::{
-    StreamExt as _,
+    StreamExt as _, TryStreamExt as _,
     future::try_join_all,
     stream::{self, BoxStream},
 };
@@ -22,8 +22,7 @@ use crate::{
     batcher::How,
     error::Error,
     grpc::{Tower, read, write},
-    history::{History, Removal, Selection, Write},
-    retention,
+    history::{History, PATIENCE, Removal, Selection, Tally, Write},
     user::{self, Query, Whole},
 };
 
@@ -78,26 +77,25 @@ impl UserTowerService for Tower {
         while let Some(chunk) = chunks.message().await? {
             let handing_over = chunk.handing_over;
             settles = settles.max(chunk.settles_epoch);
-            let mut write = read::import(chunk)?;
+            if handing_over {
+                self.receiving.store(true, Ordering::Release);
+            }
+            let write = read::import(chunk)?;
             let sent = parts(&write);
-            let takes = |user: &str| handing_over || self.ownership.owns(user);
-            write.records.retain(|record| takes(&record.user));
-            write.profiles.retain(|(user, _)| takes(user));
-            write.copies.retain(|copy| takes(&copy.user));
-            done.foreign += (sent - parts(&write)) as u64;
-            let copied = write.copies.iter().filter(|copy| copy.profile.is_some());
-            let profiles = write.profiles.len() + copied.count();
-            let tally = self.history.write(write).await?;
+            let (tally, taken, profiles) = self.take(&write, handing_over).await?;
+            done.foreign += (sent - taken) as u64;
             done.recorded += tally.recorded;
             done.duplicates += tally.duplicates;
             done.profiles += profiles as u64;
         }
         if settles > 0 {
+            self.ownership.by(settles)?;
             let write = Write {
-                settles: Some(settles),
+                settles,
                 ..Write::default()
             };
-            self.history.write(write).await?;
+            self.history.write_patiently(write).await?;
+            self.receiving.store(false, Ordering::Release);
             info!(epoch = settles, "all users are handed over");
         }
         Ok(Response::new(done))
@@ -121,7 +119,7 @@ impl UserTowerService for Tower {
             wanted: Arc::new(leaves),
         };
         // Whatever was queued while this member owned its users is written after this.
-        self.history.write(Write::default()).await?;
+        self.history.write_patiently(Write::default()).await?;
         let arrived = self.history.arrived();
         let history = Arc::clone(&self.history);
         let pages = stream::try_unfold(Some(selection), move |selection| {
@@ -132,33 +130,51 @@ impl UserTowerService for Tower {
                 };
                 let page = history.page(selection.clone()).await?;
                 let next = page.next.map(|after| Selection { after, ..selection });
-                let sent = ExportUsersResponse {
-                    users: page.users.into_iter().map(write::stored).collect(),
-                    arrived,
-                };
-                Ok(Some((sent, next)))
+                let messages = write::pages(page.users, arrived).into_iter().map(Ok);
+                Ok::<_, Status>(Some((stream::iter(messages), next)))
             }
         });
-        Ok(Response::new(pages.boxed()))
+        Ok(Response::new(pages.try_flatten().boxed()))
     }
 
     async fn forget_users(
         &self,
         request: Request<ForgetUsersRequest>,
     ) -> Result<Response<ForgetUsersResponse>, Status> {
-        let members = self.ownership.by(request.into_inner().members_epoch)?;
+        let epoch = request.into_inner().members_epoch;
+        let members = self.ownership.by(epoch)?;
+        if self.receiving.load(Ordering::Acquire) {
+            return Err(Error::Receiving.into());
+        }
         let member = self.ownership.member().to_owned();
         let foreign =
             move |user: &str| placement::owner(user, &members.members) != Some(member.as_str());
-        let history = self.history.as_ref();
-        let removed = retention::remove(history, foreign, |_| true, Removal::Forget).await?;
-        info!(
-            users = removed.users,
-            "users of other members are forgotten"
-        );
-        Ok(Response::new(ForgetUsersResponse {
-            users: removed.users,
-        }))
+        let mut selection = Selection {
+            after: String::new(),
+            arrived_after: 0,
+            wanted: Arc::new(foreign),
+        };
+        let mut forgotten = 0;
+        loop {
+            let page = self.history.page(selection.clone()).await?;
+            let users = page.users.into_iter();
+            let write = Write {
+                removals: users.map(|user| (user.user, Removal::Forget)).collect(),
+                ..Write::default()
+            };
+            if !write.removals.is_empty() {
+                // Other MEMBERS may say that they are this member's now.
+                self.ownership.by(epoch)?;
+                let tally = self.history.write_patiently(write).await?;
+                forgotten += tally.removed.users;
+            }
+            match page.next {
+                Some(next) => selection.after = next,
+                None => break,
+            }
+        }
+        info!(users = forgotten, "users of other members are forgotten");
+        Ok(Response::new(ForgetUsersResponse { users: forgotten }))
     }
 }
 
@@ -168,6 +184,32 @@ fn parts(write: &Write) -> usize {
 }
 
 impl Tower {
+    /// Writes what of an import is this member's, or all of it if it is being handed over; again and again while too many
+    /// writes wait. Returns what became of it, how many parts were taken, and how many of them were profiles.
+    async fn take(
+        &self,
+        import: &Write,
+        handing_over: bool,
+    ) -> Result<(Tally, usize, usize), Error> {
+        loop {
+            let (queued, taken, profiles) = self.ownership.while_owner(|owns| {
+                let takes = |user: &str| handing_over || owns(user);
+                let mut write = import.clone();
+                write.records.retain(|record| takes(&record.user));
+                write.profiles.retain(|(user, _)| takes(user));
+                write.copies.retain(|copy| takes(&copy.user));
+                let copied = write.copies.iter().filter(|copy| copy.profile.is_some());
+                let profiles = write.profiles.len() + copied.count();
+                let taken = parts(&write);
+                (self.history.write(write), taken, profiles)
+            });
+            match queued.await {
+                Err(Error::QueueFull { .. }) => tokio::time::sleep(PATIENCE).await,
+                tally => return Ok((tally?, taken, profiles)),
+            }
+        }
+    }
+
     /// Adds to each query what is stored of its user.
     async fn complete(&self, queries: Vec<Query>) -> Result<Vec<Whole>, Error> {
         let now = user::now();

@@ -6,7 +6,7 @@ use proto::v1::{self as pb, feature_value::Kind, item_ref::Name};
 
 use crate::{
     batcher::Embedded,
-    history::{Event, History, UserCopy},
+    history::{Arrival, Event, History, UserCopy},
     user::Whole,
 };
 
@@ -48,8 +48,51 @@ pub(crate) fn user(user: &str, history: &History, newest: usize) -> pb::GetUserR
     }
 }
 
-/// A user as stored, for another store.
-pub(crate) fn stored(copy: UserCopy) -> pb::StoredUser {
+/// Users as stored, in messages of a bounded size: a user with much is sent in several parts.
+pub(crate) fn pages(users: Vec<UserCopy>, arrived: Arrival) -> Vec<pb::ExportUsersResponse> {
+    let mut messages = vec![pb::ExportUsersResponse::default()];
+    let mut bytes = 0;
+    for part in users.into_iter().flat_map(split) {
+        let more = part.bytes();
+        if bytes > 0 && bytes + more > MESSAGE_BYTES {
+            messages.push(pb::ExportUsersResponse::default());
+            bytes = 0;
+        }
+        bytes += more;
+        if let Some(last) = messages.last_mut() {
+            last.users.push(stored(part));
+        }
+    }
+    for message in &mut messages {
+        message.arrived = arrived;
+    }
+    messages
+}
+
+/// About the bytes of users in one message, and the most events and items seen in one part of a user: far below the 1 MiB that
+/// a message may have.
+const MESSAGE_BYTES: usize = 256 * 1024;
+const PART_EVENTS: usize = 500;
+const PART_SEEN: usize = 10_000;
+
+/// Splits a user into parts, which are the user again when they are put together; the last has the profile and the arrivals.
+fn split(mut user: UserCopy) -> Vec<UserCopy> {
+    let mut parts = Vec::new();
+    while user.events.len() > PART_EVENTS || user.seen.len() > PART_SEEN {
+        let events = user.events.len().saturating_sub(PART_EVENTS);
+        let seen = user.seen.len().saturating_sub(PART_SEEN);
+        parts.push(UserCopy {
+            user: user.user.clone(),
+            events: user.events.split_off(events),
+            seen: user.seen.split_off(seen),
+            ..UserCopy::default()
+        });
+    }
+    parts.push(user);
+    parts
+}
+
+fn stored(copy: UserCopy) -> pb::StoredUser {
     let (profile, profile_arrived) = copy.profile.unzip();
     pb::StoredUser {
         events: copy

@@ -26,17 +26,17 @@ pub(super) fn read(dir: &Path, bar: &ProgressBar, chunks: &mut Chunks) -> anyhow
     let [users, seen, events] = [USERS, SEEN, EVENTS].map(|name| dir.join(name));
     let size = |path: &Path| path.metadata().map_or(0, |metadata| metadata.len());
     bar.set_length(size(&users) + size(&seen) + size(&events));
-    if users.exists() {
-        let columns = [
-            ("user", true),
-            ("profile", false),
-            ("profile_arrived", false),
-            ("deleted", false),
-            ("arrived", false),
-        ];
-        if !Table::open(&users, &columns)?.each(bar, |cells| user(cells, chunks))? {
-            return Ok(());
-        }
+    let columns = [
+        ("user", true),
+        ("item", true),
+        ("time", true),
+        ("event_id", true),
+        ("kind", false),
+        ("value", false),
+        ("arrived", false),
+    ];
+    if !Table::open(&events, &columns)?.each(bar, |cells| event(cells, chunks))? {
+        return Ok(());
     }
     if seen.exists() {
         let columns = [("user", true), ("item", true), ("arrived", true)];
@@ -51,16 +51,17 @@ pub(super) fn read(dir: &Path, bar: &ProgressBar, chunks: &mut Chunks) -> anyhow
             return Ok(());
         }
     }
-    let columns = [
-        ("user", true),
-        ("item", true),
-        ("time", true),
-        ("event_id", true),
-        ("kind", false),
-        ("value", false),
-        ("arrived", false),
-    ];
-    Table::open(&events, &columns)?.each(bar, |cells| event(cells, chunks))?;
+    if users.exists() {
+        let columns = [
+            ("user", true),
+            ("profile", false),
+            ("profile_arrived", false),
+            ("deleted", false),
+            ("arrived", false),
+        ];
+        // At last, for they say what has arrived.
+        Table::open(&users, &columns)?.each(bar, |cells| user(cells, chunks))?;
+    }
     Ok(())
 }
 

@@ -18,11 +18,11 @@ pub(crate) struct Direct {
 }
 
 impl Direct {
-    /// Runs `users` on `pool`; at most `limit` calls wait or run.
-    pub(super) fn new(users: Arc<UserEncoder>, pool: Blocking, limit: usize) -> Self {
+    /// Runs `users` one call at a time, so that the batches keep their share of the cores; at most `limit` calls wait or run.
+    pub(super) fn new(users: Arc<UserEncoder>, limit: usize) -> Self {
         Self {
             users,
-            pool,
+            pool: Blocking::new(1),
             places: Semaphore::new(limit),
             limit,
         }

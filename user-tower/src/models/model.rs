@@ -18,6 +18,9 @@ use crate::{
     user::Whole,
 };
 
+/// Calls with tensors of their own that may wait for one model: each may have megabytes of them.
+const DIRECT_CALLS: usize = 32;
+
 /// A generation, and the model that embeds its users.
 pub(crate) struct Held {
     /// The generation's manifest.
@@ -140,7 +143,7 @@ impl Loaded {
         let encode: Encode =
             Arc::new(move |batch| users.encode_with(batch, rows.as_ref().map(|rows| rows as _)));
         Model {
-            direct: Direct::new(Arc::clone(&self.users), pool.clone(), config.queue),
+            direct: Direct::new(Arc::clone(&self.users), DIRECT_CALLS),
             batcher: Batcher::start(encode, config, pool, self.sessions),
             vectors: Vectors::new(if self.reads_time { 0 } else { vector_bytes }),
             artifact: self,

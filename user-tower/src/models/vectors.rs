@@ -58,6 +58,13 @@ impl Vectors {
         }
     }
 
+    /// Lets go of the vectors of a user.
+    pub(crate) fn forget(&self, user: &str) {
+        if let Some(cache) = &self.cache {
+            cache.invalidate(user);
+        }
+    }
+
     /// How often vectors were looked for and found, and how often not.
     pub(crate) fn hits_and_misses(&self) -> (u64, u64) {
         (self.hits.load(Relaxed), self.misses.load(Relaxed))

@@ -23,9 +23,10 @@ pub(super) fn apply(
     for (write, tally) in writes.iter().zip(&mut tallies) {
         let copies = write.copies.iter();
         let newest = copies.map(|copy| copy.arrived.max(copy.deleted)).max();
-        last = now.max(last.max(newest.unwrap_or_default()) + 1);
+        let newest = newest.unwrap_or_default().max(write.arrives_after);
+        last = now.max(last.max(newest) + 1);
         tally.arrived = last;
-        settled = settled.max(write.settles.unwrap_or_default());
+        settled = settled.max(write.settles);
     }
     let mut tables = Tables::open(transaction, keep)?;
     let numbers: Vec<usize> = (0..writes.len()).collect();

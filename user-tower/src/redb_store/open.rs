@@ -10,8 +10,8 @@ use crate::redb_store::{OpenError, migrate, now, schema};
 /// Opens the database, at the start and after each failure.
 pub(super) type Opener = Box<dyn Fn() -> Result<Database, OpenError> + Send>;
 
-/// Opens or creates the file at `path`.
-pub(super) fn file(path: &Path, cache_bytes: usize) -> Result<Database, OpenError> {
+/// Opens or creates the file at `path`; an older one has everything by the MEMBERS of `epoch`.
+pub(super) fn file(path: &Path, cache_bytes: usize, epoch: u64) -> Result<Database, OpenError> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir).map_err(|source| OpenError::Directory {
             path: dir.to_owned(),
@@ -29,13 +29,13 @@ pub(super) fn file(path: &Path, cache_bytes: usize) -> Result<Database, OpenErro
             DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.to_owned()),
             cause => database_error(path, cause),
         })?;
-    prepare(&database, path)?;
+    prepare(&database, path, epoch)?;
     Ok(database)
 }
 
 /// Makes the tables of a new database, brings those of an older schema to today's, and refuses any other.
-pub(super) fn prepare(database: &Database, path: &Path) -> Result<(), OpenError> {
-    let found = version(database).map_err(|cause| database_error(path, cause))?;
+pub(super) fn prepare(database: &Database, path: &Path, epoch: u64) -> Result<(), OpenError> {
+    let found = version(database, epoch).map_err(|cause| database_error(path, cause))?;
     match found {
         schema::VERSION => Ok(()),
         found => Err(OpenError::Schema {
@@ -48,7 +48,7 @@ pub(super) fn prepare(database: &Database, path: &Path) -> Result<(), OpenError>
 /// Returns the version of the schema, after making an empty or an older database one of this version.
 ///
 /// Always commits, so it also proves that the file can be written.
-fn version(database: &Database) -> Result<u64, redb::Error> {
+fn version(database: &Database, epoch: u64) -> Result<u64, redb::Error> {
     let transaction = database.begin_write()?;
     let found = transaction
         .open_table(schema::META)?
@@ -57,7 +57,7 @@ fn version(database: &Database) -> Result<u64, redb::Error> {
     let version = match found {
         Some(1) => {
             info!(from = 1, to = schema::VERSION, "the history is migrated");
-            migrate::from_1(&transaction, now())?;
+            migrate::from_1(&transaction, now(), epoch)?;
             schema::VERSION
         }
         found => found.unwrap_or(schema::VERSION),

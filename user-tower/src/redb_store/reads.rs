@@ -44,6 +44,15 @@ impl Reads {
     }
 }
 
+impl Reads {
+    /// Notes that every read under way may be of before what is to be seen now.
+    pub(super) fn all_overtaken(&self) {
+        self.under_way
+            .iter_mut()
+            .for_each(|mut state| state.commits += 1);
+    }
+}
+
 impl Read<'_> {
     /// Calls `keep` unless a commit for the user came since the read began. A commit that comes meanwhile waits.
     pub(super) fn unless_overtaken(&self, keep: impl FnOnce()) {

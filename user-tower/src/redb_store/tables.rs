@@ -37,15 +37,17 @@ impl<'t> Tables<'t> {
         })
     }
 
-    /// Appends events of one user, the newest first.
+    /// Appends events of one user, the newest first; returns whether anything stored changed but the last arrival.
     pub(super) fn append(
         &mut self,
         arriving: &[Arriving<'_>],
         tallies: &mut [Tally],
-    ) -> Result<(), redb::Error> {
+    ) -> Result<bool, redb::Error> {
         let Some(user) = arriving.first().map(|arriving| arriving.user) else {
-            return Ok(());
+            return Ok(false);
         };
+        let deleted = self.deleted_at(user)?;
+        let mut changed = false;
         let (mut kept, mut seen, mut last) = self.counts(user)?;
         // The oldest event kept, known only while as many are kept as may be.
         let mut oldest: Option<(i64, String)> = None;
@@ -54,18 +56,33 @@ impl<'t> Tables<'t> {
             let tally = &mut tallies[arriving.write];
             let (time, event_id) = event.key();
             last = last.max(arrived);
+            if is_deleted(deleted, event.time, arrived) {
+                tally.duplicates += 1;
+                continue;
+            }
             if kept >= self.keep && oldest.is_none() {
                 oldest = self.oldest(user)?;
             }
             let too_old = oldest
                 .as_ref()
                 .is_some_and(|(at, id)| (time, event_id) < (*at, id.as_str()));
-            if !too_old && self.knows(user, arriving)? {
+            let known = match too_old {
+                true => None,
+                false => self.known(user, arriving)?,
+            };
+            if known.is_some_and(|known| !arriving.is_copy || arrived <= known) {
                 tally.duplicates += 1;
                 continue;
             }
             let is_new_item = self.see(user, event.item, arrived)?;
             seen += u64::from(is_new_item);
+            changed = true;
+            if known.is_some() {
+                // Of two copies of an event the later arrival counts, so that copies agree on what a deletion leaves.
+                self.events.insert((user, time, event_id), arriving.row())?;
+                tally.duplicates += 1;
+                continue;
+            }
             if too_old {
                 match is_new_item {
                     true => tally.recorded += 1,
@@ -84,7 +101,7 @@ impl<'t> Tables<'t> {
             }
         }
         self.users.insert(user, (kept, seen, last))?;
-        Ok(())
+        Ok(changed)
     }
 
     /// Does what a write wants beside adding events.
@@ -106,18 +123,20 @@ impl<'t> Tables<'t> {
     /// Makes what is stored of a user and a copy from elsewhere one.
     fn merge(&mut self, copy: &UserCopy, tally: &mut Tally) -> Result<(), redb::Error> {
         let user = copy.user.as_str();
-        let before = *tally;
-        let known = self.deleted.get(user)?.map_or(0, |deleted| deleted.value());
+        let known = self.deleted_at(user)?;
         let deleted = known.max(copy.deleted);
+        let mut changed = false;
         if deleted > known {
-            tally
-                .removed
-                .add(self.remove(user, |_, arrived| arrived <= deleted)?);
+            let removed = self.remove(user, |part, arrived| match part {
+                Part::Event(time) => is_deleted(deleted, time, arrived),
+                Part::Seen | Part::Profile => arrived <= deleted,
+            })?;
+            changed = removed.users > 0;
+            tally.removed.add(removed);
             self.deleted.insert(user, deleted)?;
         }
         let events = copy.events.iter().rev();
         let arriving: Vec<Arriving<'_>> = events
-            .filter(|(_, arrived)| *arrived > deleted)
             .map(|(event, arrived)| Arriving {
                 user,
                 event,
@@ -126,18 +145,22 @@ impl<'t> Tables<'t> {
                 write: 0,
             })
             .collect();
-        self.append(&arriving, std::slice::from_mut(tally))?;
-        let (mut new, mut changed) = (0, false);
-        for &(item, arrived) in copy.seen.iter().filter(|(_, arrived)| *arrived > deleted) {
+        changed |= self.append(&arriving, std::slice::from_mut(tally))?;
+        let stays = |arrived: Arrival| deleted == 0 || arrived > deleted;
+        let mut new = 0;
+        for &(item, arrived) in copy.seen.iter().filter(|(_, arrived)| stays(*arrived)) {
             new += u64::from(self.see(user, item, arrived)?);
         }
         if let Some((profile, arrived)) = &copy.profile
-            && *arrived > deleted.max(self.profile_arrived(user)?)
+            && stays(*arrived)
+            && self
+                .profile_arrived(user)?
+                .is_none_or(|known| *arrived > known)
         {
             self.put_profile(user, profile, *arrived)?;
             changed = true;
         }
-        changed |= new > 0 || tally.recorded > before.recorded || tally.removed != before.removed;
+        changed |= new > 0;
         let (kept, seen, last) = self.counts(user)?;
         let last = last.max(copy.arrived);
         // Whoever keeps what was made of the user as of the last arrival must see that there is more now.
@@ -202,32 +225,18 @@ impl<'t> Tables<'t> {
             stays
         })?;
         let profile = self.profile_arrived(user)?;
-        if profile > 0 && goes(Part::Profile, profile) {
+        if profile.is_some_and(|arrived| goes(Part::Profile, arrived)) {
             self.profiles.remove(user)?;
             removed.profiles = 1;
         }
         removed.users = u64::from(removed.events + removed.seen + removed.profiles > 0);
         if removed.users > 0 {
             let (kept, seen, last) = self.counts(user)?;
-            let (kept, seen) = (kept - removed.events, seen - removed.seen);
+            let kept = kept.saturating_sub(removed.events);
+            let seen = seen.saturating_sub(removed.seen);
             self.users.insert(user, (kept, seen, last))?;
         }
         Ok(removed)
-    }
-
-    /// Whether an event is stored. Of two copies of one the later arrival counts, so that copies agree on what a deletion
-    /// leaves.
-    fn knows(&mut self, user: &str, arriving: &Arriving<'_>) -> Result<bool, redb::Error> {
-        let (time, event_id) = arriving.event.key();
-        let key = (user, time, event_id);
-        let Some(known) = self.events.get(key)?.map(|row| row.value().3) else {
-            return Ok(false);
-        };
-        if arriving.is_copy && arriving.arrived > known {
-            self.see(user, arriving.event.item, arriving.arrived)?;
-            self.events.insert(key, arriving.row())?;
-        }
-        Ok(true)
     }
 
     /// Notes that an event with an item arrived; returns whether the item is new to the user.
@@ -263,10 +272,23 @@ impl<'t> Tables<'t> {
         Ok(counts.map_or_else(Counts::default, |counts| counts.value()))
     }
 
-    /// When the profile arrived; 0 if there is none.
-    fn profile_arrived(&self, user: &str) -> Result<Arrival, redb::Error> {
+    /// When the profile arrived, if there is one.
+    fn profile_arrived(&self, user: &str) -> Result<Option<Arrival>, redb::Error> {
         let profile = self.profiles.get(user)?;
-        Ok(profile.map_or(0, |profile| profile.value().0))
+        Ok(profile.map(|profile| profile.value().0))
+    }
+
+    /// When the user was last deleted; 0 means never.
+    fn deleted_at(&self, user: &str) -> Result<Arrival, redb::Error> {
+        let deleted = self.deleted.get(user)?;
+        Ok(deleted.map_or(0, |deleted| deleted.value()))
+    }
+
+    /// When an event arrived, if it is stored.
+    fn known(&self, user: &str, arriving: &Arriving<'_>) -> Result<Option<Arrival>, redb::Error> {
+        let (time, event_id) = arriving.event.key();
+        let row = self.events.get((user, time, event_id))?;
+        Ok(row.map(|row| row.value().3))
     }
 
     fn oldest(&self, user: &str) -> Result<Option<(i64, String)>, redb::Error> {
@@ -292,4 +314,9 @@ enum Part {
     Seen,
     /// The profile.
     Profile,
+}
+
+/// Whether an event is of before its user was deleted, by when it arrived or by its time.
+fn is_deleted(deleted: Arrival, time: i64, arrived: Arrival) -> bool {
+    deleted > 0 && (arrived <= deleted || time <= (deleted / 1_000_000) as i64)
 }

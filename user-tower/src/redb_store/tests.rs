@@ -42,7 +42,7 @@ fn on(disk: &Disk, config: &HistoryConfig) -> RedbStore {
             path: path.to_owned(),
             source: cause.into(),
         })?;
-        open::prepare(&database, path)?;
+        open::prepare(&database, path, 1)?;
         Ok(database)
     };
     RedbStore::with(config, Box::new(opener)).unwrap()
@@ -181,10 +181,10 @@ async fn what_was_acknowledged_is_there_after_reopening() {
         path: dir.path().join("deep/history.redb"),
         ..config(10, 8)
     };
-    let store = RedbStore::open(&config).unwrap();
+    let store = RedbStore::open(&config, 1).unwrap();
     append(&store, vec![record("7", 1, "a", 5)]).await;
     drop(store);
-    let store = RedbStore::open(&config).unwrap();
+    let store = RedbStore::open(&config, 1).unwrap();
     assert_eq!(items(&store, "7").await, [5]);
     assert_eq!(append(&store, vec![record("7", 1, "a", 5)]).await, (0, 1));
 }
@@ -196,8 +196,8 @@ async fn a_file_in_use_is_refused_by_name() {
         path: dir.path().join("history.redb"),
         ..config(10, 8)
     };
-    let _first = RedbStore::open(&config).unwrap();
-    let refused = RedbStore::open(&config).err().unwrap().to_string();
+    let _first = RedbStore::open(&config, 1).unwrap();
+    let refused = RedbStore::open(&config, 1).err().unwrap().to_string();
     assert!(
         refused.contains("history.redb is open in another process"),
         "{refused}"
@@ -208,7 +208,7 @@ async fn a_file_in_use_is_refused_by_name() {
 async fn another_schema_is_refused_with_both_versions() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("history.redb");
-    let database = open::file(&path, 1 << 20).unwrap();
+    let database = open::file(&path, 1 << 20, 1).unwrap();
     let transaction = database.begin_write().unwrap();
     transaction
         .open_table(schema::META)
@@ -217,7 +217,7 @@ async fn another_schema_is_refused_with_both_versions() {
         .unwrap();
     transaction.commit().unwrap();
     drop(database);
-    let refused = open::file(&path, 1 << 20).unwrap_err().to_string();
+    let refused = open::file(&path, 1 << 20, 1).unwrap_err().to_string();
     assert_eq!(
         refused,
         "the history has schema version 3, this program knows 2"
@@ -229,7 +229,7 @@ async fn a_file_of_something_else_is_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("history.redb");
     std::fs::write(&path, "not a database".repeat(1_000)).unwrap();
-    let refused = open::file(&path, 1 << 20).unwrap_err().to_string();
+    let refused = open::file(&path, 1 << 20, 1).unwrap_err().to_string();
     assert!(refused.contains("history.redb"), "{refused}");
 }
 
@@ -348,5 +348,5 @@ async fn a_writer_that_is_gone_acknowledges_nothing() {
 }
 
 fn item_of(time: i64, id: &str) -> u64 {
-    time as u64 * 10 + id.len() as u64 + u64::from(id.as_bytes()[0])
+    time as u64 % 1_000 * 10 + id.len() as u64 + u64::from(id.as_bytes()[0])
 }

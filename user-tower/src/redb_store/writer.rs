@@ -173,12 +173,14 @@ impl Worker {
             if !self.runtime.block_on(refusing) {
                 return false;
             }
-            match (self.opener)() {
-                Ok(database) => {
-                    self.shared.set_database(Some(Arc::new(database)));
-                    return true;
-                }
-                Err(cause) => error!(%cause, "the history cannot be opened again"),
+            let reopened = (self.opener)().map_err(|cause| cause.to_string());
+            let reopened = reopened.and_then(|database| {
+                let reopened = self.shared.reopened(database);
+                reopened.map_err(|cause| cause.to_string())
+            });
+            match reopened {
+                Ok(()) => return true,
+                Err(cause) => error!(cause, "the history cannot be opened again"),
             }
         }
     }

@@ -108,12 +108,16 @@ async fn moving_users_to_a_third_member_under_traffic_loses_no_event_and_doubles
     // Traffic before, while and after.
     wait_for_event(&towers, "0-10").await;
     let all = addresses(&towers, &["a", "b", "c"]);
-    let done = hand_over(&store, &all, &BTreeMap::new()).await.unwrap();
+    let done = hand_over(&store, &all, &BTreeMap::new(), &BTreeSet::new())
+        .await
+        .unwrap();
     assert_eq!(done.epoch, 2);
     assert!(done.copied > 0 && done.forgotten > 0, "{done:?}");
     let fewer = addresses(&towers, &["b", "c"]);
     let leaving = addresses(&towers, &["a"]);
-    let done = hand_over(&store, &fewer, &leaving).await.unwrap();
+    let done = hand_over(&store, &fewer, &leaving, &BTreeSet::new())
+        .await
+        .unwrap();
     assert_eq!(done.epoch, 3);
     stop.store(true, Ordering::Relaxed);
 
@@ -215,7 +219,9 @@ async fn a_new_owner_says_that_a_history_may_be_stale_until_it_is_handed_over() 
     assert!(moved.stale_history && moved.seen.is_empty());
 
     let all = addresses(&towers, &["a", "b"]);
-    let done = hand_over(&store, &all, &BTreeMap::new()).await.unwrap();
+    let done = hand_over(&store, &all, &BTreeMap::new(), &BTreeSet::new())
+        .await
+        .unwrap();
     assert_eq!((done.epoch, done.copied, done.forgotten), (2, 1, 1));
     let moved = embed("b", &moves).await;
     assert_eq!(
@@ -225,12 +231,92 @@ async fn a_new_owner_says_that_a_history_may_be_stale_until_it_is_handed_over() 
 }
 
 #[tokio::test]
+async fn a_wrong_address_is_refused_before_anything_is_moved() {
+    let site = Site::new();
+    let store = site.store();
+    members(&store, 1, &["a"]).await;
+    let towers = towers(&site, &["a", "b"], EVENTS).await;
+    let mut swapped = addresses(&towers, &["a", "b"]);
+    swapped.insert("b".to_owned(), towers["a"].uri.clone());
+    let refused = hand_over(&store, &swapped, &BTreeMap::new(), &BTreeSet::new()).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.ends_with("is a, not b"), "{refused}");
+    assert_eq!(store.members().await.unwrap().unwrap().value.epoch, 1);
+}
+
+#[tokio::test]
+async fn users_of_a_lost_member_begin_anew_at_those_that_are_left() {
+    let site = Site::new();
+    let store = site.store();
+    members(&store, 1, &["a", "b"]).await;
+    let towers = towers(&site, &["a"], EVENTS).await;
+    let lost = BTreeSet::from(["b".to_owned()]);
+    let left = addresses(&towers, &["a"]);
+    let done = hand_over(&store, &left, &BTreeMap::new(), &lost)
+        .await
+        .unwrap();
+    assert_eq!((done.epoch, done.copied), (2, 0));
+    let both = ["a", "b"].map(str::to_owned);
+    let mut users = (0..).map(|n: u32| n.to_string());
+    let theirs = users
+        .find(|user| placement::owner(user, &both) == Some("b"))
+        .unwrap();
+    let mut events = towers["a"].events.clone();
+    let request = RecordEventsRequest {
+        events: vec![event(&theirs, 1, "x", 2)],
+        members_epoch: 2,
+    };
+    events.record_events(request).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_user_with_more_than_a_message_holds_is_moved_whole() {
+    let site = Site::new();
+    let store = site.store();
+    members(&store, 1, &["a"]).await;
+    let towers = towers(&site, &["a", "b"], EVENTS).await;
+    let both = ["a", "b"].map(str::to_owned);
+    let mut users = (0..).map(|n: u32| n.to_string());
+    let user = users
+        .find(|user| placement::owner(user, &both) == Some("b"))
+        .unwrap();
+    let mut events = towers["a"].events.clone();
+    for chunk in 0..70 {
+        let times = (1..=1_000).map(|n| chunk * 1_000 + n);
+        let items = times.map(|time| event(&user, time, "x", u64::MAX - time as u64));
+        let request = RecordEventsRequest {
+            events: items.collect(),
+            members_epoch: 1,
+        };
+        events.record_events(request).await.unwrap();
+    }
+    let all = addresses(&towers, &["a", "b"]);
+    let done = hand_over(&store, &all, &BTreeMap::new(), &BTreeSet::new())
+        .await
+        .unwrap();
+    assert_eq!(done.forgotten, 1);
+    let request = GetUserRequest {
+        user_id: user,
+        members_epoch: 2,
+        ..GetUserRequest::default()
+    };
+    let moved = towers["b"].events.clone().get_user(request).await.unwrap();
+    assert_eq!(moved.into_inner().seen_items, 70_000);
+}
+
+#[tokio::test]
 async fn a_member_that_is_not_listed_is_named_and_nothing_changes() {
     let site = Site::new();
     let store = site.store();
     members(&store, 1, &["a", "b"]).await;
     let towers = towers(&site, &["a"], EVENTS).await;
-    let refused = hand_over(&store, &addresses(&towers, &["a"]), &BTreeMap::new()).await;
+    let refused = hand_over(
+        &store,
+        &addresses(&towers, &["a"]),
+        &BTreeMap::new(),
+        &BTreeSet::new(),
+    )
+    .await;
     let refused = refused.unwrap_err().to_string();
     assert!(refused.starts_with("b is a member now"), "{refused}");
     assert_eq!(store.members().await.unwrap().unwrap().value.epoch, 1);

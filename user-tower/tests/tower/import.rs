@@ -64,7 +64,10 @@ async fn what_one_tower_exports_another_imports_whole() {
     assert_eq!(exported, expected);
 
     let mut other = to.start(EVENTS).await;
-    other.record(vec![event("3", 1, "x", 9)]).await.unwrap();
+    other
+        .record(vec![event("3", 1 << 40, "x", 9)])
+        .await
+        .unwrap();
     let bar = ProgressBar::hidden();
     let first = import(&out, &other.uri, &bar).await.unwrap();
     assert_eq!((first.recorded, first.profiles, first.foreign), (400, 2, 0));

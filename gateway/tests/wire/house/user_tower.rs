@@ -272,6 +272,7 @@ impl GenerationService for Service {
         Ok(Response::new(pb::ListGenerationsResponse {
             generations: generations.collect(),
             members_epoch: state.epoch,
+            ..Default::default()
         }))
     }
 

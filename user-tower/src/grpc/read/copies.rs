@@ -9,18 +9,31 @@ use crate::{
     user,
 };
 
-/// How far ahead of this server's clock an arrival may be, in seconds: no clock that is kept at all is off by more.
-const AHEAD: i64 = 24 * 3600;
+/// How far ahead of this server's clock an arrival may be, in seconds: no clock that is kept at all is off by as much.
+const AHEAD: i64 = 3_600;
 
 /// Reads the users of a chunk; only the size of the message bounds it.
 pub(super) fn copies(users: Vec<pb::StoredUser>) -> Result<Vec<UserCopy>, Error> {
     let mut problems = Problems::default();
-    let latest = (user::now() + AHEAD) as Arrival * 1_000_000;
+    let latest = latest();
     let users = users.into_iter().enumerate();
     let copies = users.map(|(i, user)| problems.copy(&format!("users[{i}]"), user, latest));
     let copies = copies.collect();
     problems.finish()?;
     Ok(copies)
+}
+
+/// Reads after what a member's writes are to arrive.
+pub(super) fn arrives_after(arrival: Arrival) -> Result<Arrival, Error> {
+    let mut problems = Problems::default();
+    problems.not_after("arrives_after".to_owned(), arrival, latest());
+    problems.finish()?;
+    Ok(arrival)
+}
+
+/// The latest arrival that is taken from elsewhere.
+fn latest() -> Arrival {
+    (user::now() + AHEAD) as Arrival * 1_000_000
 }
 
 impl Problems {
@@ -57,10 +70,7 @@ impl Problems {
             (features, noted(stored.profile_arrived))
         });
         let deleted = noted(stored.deleted);
-        if newest > latest {
-            let description = format!("has an arrival of {newest}, at most {latest} is allowed");
-            self.add(path.to_owned(), description);
-        }
+        self.not_after(path.to_owned(), newest, latest);
         UserCopy {
             user: stored.user_id,
             events,
@@ -68,6 +78,13 @@ impl Problems {
             profile,
             deleted,
             arrived: newest,
+        }
+    }
+
+    fn not_after(&mut self, field: String, arrival: Arrival, latest: Arrival) {
+        if arrival > latest {
+            let description = format!("has an arrival of {arrival}, at most {latest} is allowed");
+            self.add(field, description);
         }
     }
 

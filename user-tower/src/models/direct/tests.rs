@@ -19,9 +19,8 @@ fn direct() -> (TempDir, Blocking, Direct) {
     let dir = tempfile::tempdir().unwrap();
     Sample::default().write(dir.path()).unwrap();
     let users = UserEncoder::open(&Artifact::open(dir.path()).unwrap(), 1).unwrap();
-    let pool = Blocking::new(1);
-    let direct = Direct::new(Arc::new(users), pool.clone(), 1);
-    (dir, pool, direct)
+    let direct = Direct::new(Arc::new(users), 1);
+    (dir, direct.pool.clone(), direct)
 }
 
 fn nobody() -> Vec<NamedTensor> {

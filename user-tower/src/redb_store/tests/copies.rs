@@ -9,6 +9,9 @@ use crate::{
     retention,
 };
 
+/// A time after every deletion, in seconds since the epoch.
+const LATER: i64 = 1 << 40;
+
 fn everyone(after: &str) -> Selection {
     Selection {
         after: after.to_owned(),
@@ -75,7 +78,9 @@ async fn nothing_is_left_of_a_deleted_user_but_that() {
     assert_eq!(stored[0].user, "7");
     assert_eq!(stored[0].deleted, tally.arrived);
 
-    append(&store, vec![record("7", 1, "a", 9)]).await;
+    // What is of before is sent again, and something new comes.
+    assert_eq!(append(&store, vec![record("7", 3, "a", 3)]).await, (0, 1));
+    append(&store, vec![record("7", LATER, "a", 9)]).await;
     assert_eq!(items(&store, "7").await, [9]);
     assert_eq!(seen(&store, "7").await, [9]);
 }
@@ -87,7 +92,7 @@ async fn a_copy_from_before_a_deletion_brings_nothing_back() {
     put_profile(&store, "7", "F").await;
     let before = copies(&store).await;
     remove(&store, "7", Removal::Delete).await;
-    append(&store, vec![record("7", 2, "b", 6)]).await;
+    append(&store, vec![record("7", LATER, "b", 6)]).await;
     take(&store, before).await;
     let history = store.read("7").await.unwrap();
     assert_eq!(items(&store, "7").await, [6]);
@@ -101,10 +106,33 @@ async fn a_deletion_travels_and_spares_what_came_after_it() {
     append(&old, vec![record("7", 1, "a", 5)]).await;
     take(&new, copies(&old).await).await;
     remove(&old, "7", Removal::Delete).await;
-    append(&new, vec![record("7", 2, "b", 6)]).await;
+    append(&new, vec![record("7", LATER, "b", 6)]).await;
     take(&new, copies(&old).await).await;
     assert_eq!(items(&new, "7").await, [6]);
     assert_eq!(seen(&new, "7").await, [6]);
+}
+
+#[tokio::test]
+async fn a_member_that_owns_a_user_deletes_what_a_former_owner_with_a_clock_ahead_still_has() {
+    let (old, new) = (keeping(10), keeping(10));
+    append(&old, vec![record("7", LATER, "a", 5)]).await;
+    take(&new, copies(&old).await).await;
+    // The former owner's clock is two minutes ahead, and it takes another event before it goes by the new MEMBERS.
+    let ahead = Write {
+        records: vec![record("7", LATER, "b", 6)],
+        arrives_after: old.arrived() + 120_000_000,
+        ..Write::default()
+    };
+    let floor = Write {
+        arrives_after: old.arrived() + 300_000_000,
+        ..Write::default()
+    };
+    old.write(ahead).await.unwrap();
+    new.write(floor).await.unwrap();
+    remove(&new, "7", Removal::Delete).await;
+    take(&new, copies(&old).await).await;
+    assert!(items(&new, "7").await.is_empty());
+    assert!(seen(&new, "7").await.is_empty());
 }
 
 #[tokio::test]
@@ -194,8 +222,8 @@ async fn an_epoch_that_is_settled_stays_so_after_reopening() {
         path: dir.path().join("history.redb"),
         ..config(10, 8)
     };
-    for (settles, settled) in [(Some(3), 3), (Some(2), 3), (None, 3)] {
-        let store = RedbStore::open(&config).unwrap();
+    for (settles, settled) in [(3, 3), (2, 3), (0, 3)] {
+        let store = RedbStore::open(&config, 1).unwrap();
         let write = Write {
             settles,
             ..Write::default()
@@ -203,7 +231,7 @@ async fn an_epoch_that_is_settled_stays_so_after_reopening() {
         let arrived = store.write(write).await.unwrap().arrived;
         assert_eq!(store.settled(), settled);
         drop(store);
-        let store = RedbStore::open(&config).unwrap();
+        let store = RedbStore::open(&config, 1).unwrap();
         assert_eq!((store.settled(), store.arrived()), (settled, arrived));
     }
 }
@@ -235,8 +263,15 @@ async fn a_history_of_schema_1_is_migrated_whole() {
         path,
         ..config(10, 8)
     };
-    let store = RedbStore::open(&config).unwrap();
+    let store = RedbStore::open(&config, 4).unwrap();
+    assert_eq!(store.settled(), 4);
     assert_eq!(items(&store, "7").await, [5]);
+    let other = keeping(10);
+    take(&other, copies(&store).await).await;
+    assert_eq!(
+        copies(&other).await[0].events,
+        copies(&store).await[0].events
+    );
     assert_eq!(seen(&store, "7").await, [4, 5]);
     let profile = store.read("8").await.unwrap().profile.clone().unwrap();
     assert_eq!(profile["gender"], "F".into());
@@ -250,7 +285,8 @@ async fn a_history_of_schema_1_is_migrated_whole() {
     let transaction = database.begin_read().unwrap();
     assert!(transaction.open_table(migrate::SEEN_1).is_err());
     drop((transaction, database, store));
-    let again = RedbStore::open(&config).unwrap();
+    let again = RedbStore::open(&config, 5).unwrap();
+    assert_eq!(again.settled(), 4);
     assert_eq!(seen(&again, "7").await, [4, 5]);
 }
 
@@ -267,7 +303,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let (store, user) = (0_usize..3, 0_u8..2);
     prop_oneof![
-        6 => (store.clone(), user.clone(), 1_i64..6, 0_u8..2).prop_map(|(s, u, t, i)| Step::Record(s, u, t, i)),
+        6 => (store.clone(), user.clone(), LATER..LATER + 5, 0_u8..2).prop_map(|(s, u, t, i)| Step::Record(s, u, t, i)),
         1 => (store.clone(), user.clone()).prop_map(|(s, u)| Step::Profile(s, u)),
         1 => (store.clone(), user).prop_map(|(s, u)| Step::Delete(s, u)),
         2 => (store.clone(), store).prop_map(|(a, b)| Step::Copy(a, b)),

@@ -135,7 +135,7 @@ fn on(disk: &Disk) -> RedbStore {
             path: path.to_owned(),
             source: cause.into(),
         })?;
-        open::prepare(&database, path)?;
+        open::prepare(&database, path, 1)?;
         Ok(database)
     };
     RedbStore::with(&config(usize::MAX, 64), Box::new(opener)).unwrap()
