@@ -93,6 +93,16 @@ pub(crate) enum Error {
         /// What the manifest says.
         expected: (u64, usize),
     },
+    /// The vectors of a delta are not of the generation's length.
+    #[error("the vectors of delta {number} have dimension {found}, expected {expected}")]
+    Delta {
+        /// The delta.
+        number: u64,
+        /// The dimension of its vectors.
+        found: usize,
+        /// The generation's dimension.
+        expected: usize,
+    },
     /// A bounded queue is full.
     #[error("the queue of {limit} {what} is full")]
     QueueFull {
@@ -164,6 +174,7 @@ impl From<Error> for Status {
             }
             Error::Dimension { .. }
             | Error::Rows { .. }
+            | Error::Delta { .. }
             | Error::Embedding
             | Error::Artifact(_)
             | Error::Store(_)

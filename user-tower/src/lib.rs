@@ -75,6 +75,7 @@ pub async fn serve(
     let background = async {
         tokio::join!(
             models.follow(says(&[grpc::USERS, grpc::INFERENCE])),
+            models.follow_log(),
             ownership.follow(&store, refresh),
             history.follow(says(&[grpc::EVENTS])),
             retention::follow(history.as_ref(), config.history.max_age),

@@ -12,7 +12,7 @@ use generation::{
     store::{Current, Store},
 };
 use service::blocking::Blocking;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
     config::{BatcherConfig, Config},
@@ -25,6 +25,8 @@ use crate::{
 };
 
 mod direct;
+mod fresh;
+mod log;
 pub(crate) mod model;
 mod rows;
 pub(crate) mod snapshot;
@@ -169,7 +171,11 @@ impl Models {
         let rows = match artifact.reads_rows {
             true => {
                 let opening = Blocking::new(1);
-                Some(opening.run(move || ItemRows::open(&generation)).await??)
+                let rows = opening.run(move || ItemRows::open(&generation)).await??;
+                if let Err(cause) = rows.catch_up(&self.store).await {
+                    warn!(%cause, "a model begins behind the catalog's log");
+                }
+                Some(rows)
             }
             false => None,
         };

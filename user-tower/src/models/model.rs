@@ -14,7 +14,11 @@ use crate::{
     batcher::{Batcher, Embedded, Encode, How},
     config::BatcherConfig,
     error::Error,
-    models::{direct::Direct, rows::ItemRows, vectors::Vectors},
+    models::{
+        direct::Direct,
+        rows::ItemRows,
+        vectors::{Vectors, Version},
+    },
     user::Whole,
 };
 
@@ -39,6 +43,8 @@ pub(crate) struct Model {
     pub(crate) direct: Direct,
     /// The vectors of stored users that it made lately.
     pub(crate) vectors: Vectors,
+    /// The rows of the generation, if it reads them.
+    pub(crate) rows: Option<Arc<ItemRows>>,
 }
 
 /// A user model without a queue.
@@ -95,14 +101,16 @@ impl Model {
         how: How,
         deadline: Deadline,
     ) -> Result<Vec<Embedded>, Error> {
+        let delta = self.rows.as_ref().map_or(0, |rows| rows.delta());
         let keeps = self.vectors.keeps_any() && how == How::default();
         let mut answers = Vec::with_capacity(users.len());
         let (mut asked, mut keys) = (Vec::new(), Vec::new());
         for user in users {
             let arrived = user.as_stored.filter(|_| keeps);
-            let kept = arrived.and_then(|arrived| self.vectors.get(&user.input.id, arrived));
+            let of = arrived.map(|arrived| Version { arrived, delta });
+            let kept = of.and_then(|of| self.vectors.get(&user.input.id, of));
             if kept.is_none() {
-                keys.push(arrived.map(|arrived| (user.input.id.clone(), arrived)));
+                keys.push(of.map(|of| (user.input.id.clone(), of)));
                 asked.push(std::mem::take(&mut user.input));
             }
             answers.push(kept);
@@ -112,8 +120,8 @@ impl Model {
         }
         let made = self.batcher.embed(asked, how, deadline).await?;
         for (key, embedded) in keys.into_iter().zip(&made) {
-            if let Some((user, arrived)) = key {
-                self.vectors.put(user, arrived, embedded.clone());
+            if let Some((user, of)) = key {
+                self.vectors.put(user, of, embedded.clone());
             }
         }
         let mut made = made.into_iter();
@@ -140,12 +148,17 @@ impl Loaded {
         vector_bytes: u64,
     ) -> Model {
         let users = Arc::clone(&self.users);
-        let encode: Encode =
-            Arc::new(move |batch| users.encode_with(batch, rows.as_ref().map(|rows| rows as _)));
+        let rows = rows.map(Arc::new);
+        let items = rows.clone();
+        let encode: Encode = Arc::new(move |batch| {
+            let view = items.as_ref().map(|rows| rows.view());
+            users.encode_with(batch, view.as_ref().map(|view| view as _))
+        });
         Model {
             direct: Direct::new(Arc::clone(&self.users), DIRECT_CALLS),
             batcher: Batcher::start(encode, config, pool, self.sessions),
             vectors: Vectors::new(if self.reads_time { 0 } else { vector_bytes }),
+            rows,
             artifact: self,
         }
     }

@@ -12,17 +12,26 @@ const ENTRY: usize = 160;
 
 /// The vectors that one model made lately. They go with the model, so those of two generations never mix.
 pub(crate) struct Vectors {
-    /// By user: the number of the last write for them that the vectors are made of. None if no vectors are kept.
-    cache: Option<Cache<String, (u64, Embedded)>>,
+    /// By user. None if no vectors are kept.
+    cache: Option<Cache<String, (Version, Embedded)>>,
     hits: AtomicU64,
     misses: AtomicU64,
+}
+
+/// What vectors are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// The number of the last write for the user.
+    pub(crate) arrived: u64,
+    /// The last delta of the catalog's log that the model's rows held before; 0 for a model that reads none.
+    pub(crate) delta: u64,
 }
 
 impl Vectors {
     /// Keeps vectors in at most `bytes` of memory; 0 keeps none.
     pub(crate) fn new(bytes: u64) -> Self {
         let cache = Cache::builder().max_capacity(bytes).weigher(
-            |user: &String, (_, embedded): &(u64, Embedded)| {
+            |user: &String, (_, embedded): &(Version, Embedded)| {
                 u32::try_from(ENTRY + user.len() + embedded.bytes()).unwrap_or(u32::MAX)
             },
         );
@@ -38,10 +47,10 @@ impl Vectors {
         self.cache.is_some()
     }
 
-    /// Returns the vectors of a user for whom the last write was number `arrived`, if they are kept.
-    pub(crate) fn get(&self, user: &str, arrived: u64) -> Option<Embedded> {
+    /// Returns the vectors of a user that are made of exactly this, if they are kept.
+    pub(crate) fn get(&self, user: &str, of: Version) -> Option<Embedded> {
         let kept = self.cache.as_ref()?.get(user);
-        let kept = kept.filter(|(made_of, _)| *made_of == arrived);
+        let kept = kept.filter(|(made_of, _)| *made_of == of);
         let count = if kept.is_some() {
             &self.hits
         } else {
@@ -51,10 +60,10 @@ impl Vectors {
         kept.map(|(_, embedded)| embedded)
     }
 
-    /// Keeps the vectors of a user as of the write `arrived`.
-    pub(crate) fn put(&self, user: String, arrived: u64, embedded: Embedded) {
+    /// Keeps the vectors of a user, which are made of this.
+    pub(crate) fn put(&self, user: String, of: Version, embedded: Embedded) {
         if let Some(cache) = &self.cache {
-            cache.insert(user, (arrived, embedded));
+            cache.insert(user, (of, embedded));
         }
     }
 
@@ -94,23 +103,28 @@ mod tests {
         }
     }
 
+    fn of(arrived: u64, delta: u64) -> Version {
+        Version { arrived, delta }
+    }
+
     #[test]
-    fn vectors_are_kept_as_of_one_write() {
+    fn vectors_are_kept_as_of_one_write_and_one_delta() {
         let vectors = Vectors::new(1 << 20);
-        assert_eq!(vectors.get("7", 1), None);
-        vectors.put("7".to_owned(), 1, embedded(1.0));
-        assert_eq!(vectors.get("7", 1), Some(embedded(1.0)));
-        assert_eq!(vectors.get("7", 2), None);
-        vectors.put("7".to_owned(), 2, embedded(2.0));
-        assert_eq!(vectors.get("7", 2), Some(embedded(2.0)));
-        assert_eq!(vectors.hits_and_misses(), (2, 2));
+        assert_eq!(vectors.get("7", of(1, 0)), None);
+        vectors.put("7".to_owned(), of(1, 0), embedded(1.0));
+        assert_eq!(vectors.get("7", of(1, 0)), Some(embedded(1.0)));
+        assert_eq!(vectors.get("7", of(2, 0)), None);
+        assert_eq!(vectors.get("7", of(1, 1)), None);
+        vectors.put("7".to_owned(), of(2, 0), embedded(2.0));
+        assert_eq!(vectors.get("7", of(2, 0)), Some(embedded(2.0)));
+        assert_eq!(vectors.hits_and_misses(), (2, 3));
     }
 
     #[test]
     fn they_take_no_more_memory_than_they_may() {
         let vectors = Vectors::new(100_000);
         for user in 0..1_000 {
-            vectors.put(user.to_string(), 1, embedded(1.0));
+            vectors.put(user.to_string(), of(1, 0), embedded(1.0));
         }
         let cache = vectors.cache.as_ref().unwrap();
         cache.run_pending_tasks();
@@ -122,8 +136,8 @@ mod tests {
     #[test]
     fn none_are_kept_in_no_memory() {
         let vectors = Vectors::new(0);
-        vectors.put("7".to_owned(), 1, embedded(1.0));
-        assert_eq!(vectors.get("7", 1), None);
+        vectors.put("7".to_owned(), of(1, 0), embedded(1.0));
+        assert_eq!(vectors.get("7", of(1, 0)), None);
         assert_eq!(vectors.hits_and_misses(), (0, 0));
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use encoder::sample::{BIAS, Reads, Sample};
+use generation::deltas::{self, Changes, Vectors};
 use proto::v1::EmbedUsersRequest;
 use tonic::Code;
 
-use crate::house::{Site, Tower, USERS, check_close, event, stored, vector};
+use crate::house::{PATIENCE, Site, Tower, USERS, check_close, event, stored, vector};
 
 /// An item that no vocabulary names.
 const NEWER: u64 = 777;
@@ -130,4 +131,61 @@ async fn a_generation_with_damaged_rows_is_refused_and_the_last_good_one_kept() 
     };
     let refused = tower.users.embed_users(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+}
+
+/// Puts a delta in the log: an item with a vector of these numbers, or taken out if there is none.
+async fn change(site: &Site, space: &str, item: u64, number: Option<f32>) {
+    let store = site.store();
+    let bytes = number.map(|_| b"{}".to_vec());
+    let changes = Changes {
+        items: [(item, bytes)].into(),
+    };
+    let delta = deltas::append(&store, &changes, 0).await.unwrap();
+    if let Some(number) = number {
+        let vectors = Vectors {
+            dim: 8,
+            rows: [(item, vec![number; 8])].into(),
+        };
+        let put = deltas::put_vectors(&store, delta, space, &vectors);
+        put.await.unwrap();
+    }
+}
+
+/// Waits until user 7 is embedded as `expected`.
+async fn until_embedded(tower: &mut Tower, expected: &[f32]) {
+    let reached = async {
+        loop {
+            let found = vector(&tower.embed_stored("7").await);
+            let pairs = || found.iter().zip(expected);
+            if pairs().all(|(found, expected)| (found - expected).abs() < 1e-5) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, reached).await.unwrap();
+}
+
+#[tokio::test]
+async fn items_that_change_after_the_generation_count_as_they_are_now() {
+    let site = Site::new();
+    let space = put_artifact(&site).await;
+    site.publish_rows(&space, 8, 2, rows(&[1, 2, 3])).await;
+    let mut tower = site.start(USERS).await;
+    let history = [1, NEWER, 2].map(|item| event("7", item as i64, "a", item));
+    tower.record(history.into()).await.unwrap();
+    until_embedded(&mut tower, &sum_of(&[1, 2])).await;
+
+    change(&site, &space, NEWER, Some(0.25)).await;
+    until_embedded(&mut tower, &sum_of(&[1, NEWER, 2])).await;
+    change(&site, &space, 1, None).await;
+    until_embedded(&mut tower, &sum_of(&[NEWER, 2])).await;
+    change(&site, &space, 2, Some(0.25)).await;
+    until_embedded(&mut tower, &sum_of(&[NEWER, NEWER])).await;
+
+    // One that starts later knows all of it when it begins to serve.
+    tower.stop().await;
+    let mut tower = site.start(USERS).await;
+    let found = vector(&tower.embed_stored("7").await);
+    check_close(&found, &sum_of(&[NEWER, NEWER]));
 }
