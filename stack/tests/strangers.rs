@@ -151,7 +151,7 @@ async fn a_real_user_tower_makes_the_vectors_that_a_hand_makes_of_item_rows() {
     for user in 0..20 {
         let query = UserQuery {
             user_id: site.dataset.users[user].id.clone(),
-            context: None,
+            ..UserQuery::default()
         };
         let request = EmbedUsersRequest {
             users: vec![query],
