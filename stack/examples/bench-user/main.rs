@@ -45,7 +45,7 @@ struct Options {
     #[arg(long, default_value_t = 500)]
     swaps: u64,
     /// Users who each have one event.
-    #[arg(long, default_value_t = 1_000_000)]
+    #[arg(long, default_value_t = 10_000_000)]
     distinct: u64,
     /// Where the figures go.
     #[arg(long, default_value = "target/report/user.json")]
@@ -59,41 +59,44 @@ struct Options {
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     encoder::session::init(&encoder::session::library()?)?;
-    let mut figures = Vec::new();
     for (number, model) in options.models.iter().enumerate() {
         let (name, store) = model.split_once('=').context("a model is NAME=STORE")?;
-        let suffix = if number == 0 {
-            String::new()
-        } else {
-            format!("_{name}")
-        };
         println!("{name}");
         let site = site::Site::of(store.as_ref()).await?;
         let found = embedding::measure(&site, &options).await?;
-        figures.extend(found.into_iter().map(|(row, value, unit, goal)| {
-            let goal = if number == 0 { goal } else { "" };
-            (format!("{row}{suffix}"), value, unit, goal)
-        }));
+        let first = number == 0;
+        let suffix = if first { "" } else { name };
+        let goal = |goal| if first { goal } else { "" };
+        let found = found.into_iter();
+        keep(
+            &options,
+            suffix,
+            found.map(|(row, value, unit, of)| (row, value, unit, goal(of))),
+        )?;
     }
-    let rest = [
-        events::measure(&options).await?,
-        swaps::measure(options.swaps).await?,
-    ];
-    let rest = rest.into_iter().flatten();
-    figures.extend(rest.map(|(row, value, unit, goal)| (row.to_owned(), value, unit, goal)));
+    keep(&options, "", swaps::measure(options.swaps).await?)?;
+    keep(&options, "", events::measure(&options).await?)
+}
 
+/// Prints figures, their names ending in `suffix`, and merges them into the report and what is kept.
+fn keep(
+    options: &Options,
+    suffix: &str,
+    figures: impl IntoIterator<Item = Figure>,
+) -> anyhow::Result<()> {
     let date = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
-    let rows: Vec<Row> = figures
-        .into_iter()
-        .map(|(row, value, unit, goal)| Row {
-            row,
-            value,
-            unit: unit.to_owned(),
-            goal: goal.to_owned(),
-            command: "make bench-user".to_owned(),
-            date: date[..10].to_owned(),
-        })
-        .collect();
+    let row = |(row, value, unit, goal): Figure| Row {
+        row: match suffix {
+            "" => row.to_owned(),
+            suffix => format!("{row}_{suffix}"),
+        },
+        value,
+        unit: unit.to_owned(),
+        goal: goal.to_owned(),
+        command: "make bench-user".to_owned(),
+        date: date[..10].to_owned(),
+    };
+    let rows: Vec<Row> = figures.into_iter().map(row).collect();
     for row in &rows {
         println!(
             "{:<40} {:>12.3} {:<10} {}",
