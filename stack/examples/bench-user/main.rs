@@ -41,10 +41,10 @@ struct Options {
     /// Pairs of measurements that alternate.
     #[arg(long, default_value_t = 5)]
     pairs: usize,
-    /// How often models are swapped.
+    /// How often models are swapped; 0 leaves that out.
     #[arg(long, default_value_t = 500)]
     swaps: u64,
-    /// Users who each have one event.
+    /// Users who each have one event; 0 leaves events out.
     #[arg(long, default_value_t = 10_000_000)]
     distinct: u64,
     /// Where the figures go.
@@ -74,8 +74,13 @@ async fn main() -> anyhow::Result<()> {
             found.map(|(row, value, unit, of)| (row, value, unit, goal(of))),
         )?;
     }
-    keep(&options, "", swaps::measure(options.swaps).await?)?;
-    keep(&options, "", events::measure(&options).await?)
+    if options.swaps > 0 {
+        keep(&options, "", swaps::measure(options.swaps).await?)?;
+    }
+    if options.distinct > 0 {
+        keep(&options, "", events::measure(&options).await?)?;
+    }
+    Ok(())
 }
 
 /// Prints figures, their names ending in `suffix`, and merges them into the report and what is kept.

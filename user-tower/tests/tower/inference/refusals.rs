@@ -87,14 +87,3 @@ async fn tensors_that_do_not_fit_are_refused_by_field() {
     let rows = "input `history` has 65 rows, 1 to 64 are allowed";
     check(many, "inputs[0]", rows).await;
 }
-
-#[tokio::test]
-async fn a_call_whose_time_is_over_is_not_run() {
-    let tower = Site::published().await.start(USERS).await;
-    let mut request = Request::new(raw(&IDS));
-    request
-        .metadata_mut()
-        .insert("grpc-timeout", "0n".parse().unwrap());
-    let refused = client(&tower).await.model_infer(request).await.unwrap_err();
-    check_refused(&refused, Code::DeadlineExceeded, status::DEADLINE);
-}
