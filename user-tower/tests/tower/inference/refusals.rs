@@ -4,7 +4,7 @@ use proto::inference::{
     ModelInferRequest, ModelMetadataRequest, model_infer_request::InferRequestedOutputTensor,
 };
 use service::status;
-use tonic::{Code, Request};
+use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use crate::{
