@@ -91,13 +91,21 @@ def order(events: int) -> list[tuple]:
 
 def acknowledged_before_sync(lines: list[str], port: int, events: int) -> list[tuple]:
     """Counts the answers without a sync of the history since the answer before; settings and pings are shorter than an answer."""
-    caller = re.compile(rf"\b(write|writev|sendto|sendmsg)\(\d+<TCP(?:v6)?:\[[^]]*:{port}->")
-    synced = answered = early = 0
+    call = re.compile(rf"^(\d+) +(?:write|writev|sendto|sendmsg)\(\d+<TCP(?:v6)?:\[[^]]*:{port}->")
+    result = re.compile(r"= (-?\d+)(?: |$)")
+    synced, answered, early, waiting = 0, 0, 0, {}
     for line in lines:
+        thread = line.split(" ", 1)[0]
         if re.search(r"f(data)?sync\(\d+<[^>]*history\.redb>\) += 0", line) or re.search(r"f(data)?sync resumed>.*= 0", line):
             synced += 1
-        elif caller.search(line) and int(re.search(r"= (-?\d+)", line)[1]) >= 60:
-            answered, early, synced = answered + 1, early + (synced == 0), 0
+            continue
+        begun = call.search(line) is not None
+        if begun and "<unfinished" in line:
+            waiting[thread] = synced
+        elif (begun or thread in waiting) and (size := result.search(line)) is not None:
+            before = waiting.pop(thread, synced)
+            if int(size[1]) >= 60:
+                answered, early, synced = answered + 1, early + (before == 0), 0
     return [("acks_traced", answered, f">= {events}"), ("acks_before_fdatasync", early, "0")]
 
 
@@ -110,14 +118,21 @@ def main() -> None:
     parser.add_argument("--report", type=Path, default=Path("target/report/user.json"))
     parser.add_argument("--docs", type=Path, default=Path("docs/user-tower.json"))
     arguments = parser.parse_args()
-    found = kills(arguments.kills, arguments.events) + power_cuts(arguments.cuts) + moves() + order(arguments.traced)
+    keep(arguments, kills(arguments.kills, arguments.events))
+    keep(arguments, power_cuts(arguments.cuts))
+    keep(arguments, moves())
+    keep(arguments, order(arguments.traced))
+
+
+def keep(arguments: argparse.Namespace, found: list[tuple]) -> None:
+    """Prints rows, and merges them into the report and what is kept."""
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     rows = [
         {"row": name, "value": value, "unit": "1", "goal": goal, "command": "make soak-events", "date": date}
         for name, value, goal in found
     ]
     for row in rows:
-        print(f"{row['row']:<28} {row['value']:>10} {row['goal']}")
+        print(f"{row['row']:<28} {row['value']:>10} {row['goal']}", flush=True)
     names = {row["row"] for row in rows}
     for file in (arguments.report, arguments.docs):
         old = json.loads(file.read_text()) if file.exists() else []

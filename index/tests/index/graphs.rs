@@ -123,6 +123,8 @@ fn rows_of_unequal_length_are_lifted_where_that_finds_more() {
         metric: Metric::Dot,
         connectivity: 4,
         expansion_add: 32,
+        // Several threads make another graph each time.
+        threads: 1,
         ..HnswConfig::default()
     };
     let files = build_files_with(&rows, &config).unwrap();

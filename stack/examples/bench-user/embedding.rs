@@ -37,7 +37,10 @@ pub(crate) async fn measure(site: &Site, options: &Options) -> anyhow::Result<Ve
     let users = users(&options.data)?;
     let names = Arc::new(users.iter().map(|user| user.id.clone()).collect::<Vec<_>>());
     let artifact = Artifact::open(&site.artifact)?;
-    let mut raw = Floor::open(&site.artifact)?;
+    // As many as the server has when it is saturated: what they share of the machine they share here, too.
+    let cores = std::thread::available_parallelism()?.get();
+    let raw = (0..cores).map(|_| Floor::open(&site.artifact));
+    let mut raw = raw.collect::<Result<Vec<_>, _>>()?;
     let tensors = artifact.user_tensors();
     let batch = |rows: usize| {
         let chunks = users.chunks_exact(rows);
@@ -68,7 +71,7 @@ pub(crate) async fn measure(site: &Site, options: &Options) -> anyhow::Result<Ve
     let alone_history = site.history("alone");
     let mut alone = None;
     for pair in 0..options.pairs {
-        note("raw b1", run(&mut raw, &ones, calls)?);
+        note("raw b1", run(&mut raw[..1], &ones, calls)?);
         let served = |callers| spent(&server, load::closed(&channel, &names, callers, calls));
         note("served b1", served(1).await?);
         note("raw saturated", run(&mut raw, &batches, calls / BATCH)?);
@@ -139,13 +142,25 @@ pub(crate) async fn measure(site: &Site, options: &Options) -> anyhow::Result<Ve
     Ok(figures)
 }
 
-/// CPU seconds that the raw session takes for `calls` of these batches.
-fn run(raw: &mut Floor, batches: &[Vec<Tensor>], calls: usize) -> anyhow::Result<f64> {
+/// CPU seconds that raw sessions, all at once, take for `calls` of these batches.
+fn run(raw: &mut [Floor], batches: &[Vec<Tensor>], calls: usize) -> anyhow::Result<f64> {
     let before = process::cpu("self")?;
-    for batch in batches.iter().cycle().take(calls) {
-        raw.run(batch)?;
-    }
-    Ok((process::cpu("self")? - before).as_secs_f64())
+    let each = calls.div_ceil(raw.len());
+    let share = calls as f64 / (each * raw.len()) as f64;
+    std::thread::scope(|scope| {
+        let running = raw.iter_mut().map(|session| {
+            scope.spawn(move || {
+                let mut batches = batches.iter().cycle().take(each);
+                batches.try_for_each(|batch| session.run(batch))
+            })
+        });
+        for thread in running.collect::<Vec<_>>() {
+            let ran = thread.join();
+            ran.map_err(|_| anyhow::anyhow!("a session panicked"))??;
+        }
+        anyhow::Ok(())
+    })?;
+    Ok((process::cpu("self")? - before).as_secs_f64() * share)
 }
 
 /// CPU seconds that a server takes for the calls.
