@@ -15,7 +15,8 @@ def main() -> None:
         for row in rows:
             if row["command"] == command:
                 unit = "" if row["unit"] == "1" else f" {row['unit']}"
-                text += f"| `{row['row']}` | {row['value']:,.4g}{unit} | {row['goal']} | {row['date']} |\n"
+                value = f"{row['value']:,.0f}" if row["value"] >= 1000 else f"{row['value']:.4g}"
+                text += f"| `{row['row']}` | {value}{unit} | {row['goal']} | {row['date']} |\n"
     (DOCS / "user-tower.md").write_text(text)
 
 
