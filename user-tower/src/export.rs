@@ -19,14 +19,13 @@ use proto::v1::{
     user_tower_service_client::UserTowerServiceClient,
 };
 use service::Settings as _;
-use tonic::{Request, transport::Endpoint};
 use tracing::info;
 
 use crate::{
+    client,
     config::Config,
     export::table::{Column, Table},
     grpc,
-    import::{CONNECT, TIME},
 };
 
 mod table;
@@ -87,26 +86,20 @@ pub async fn command(config: Config, export: Export) -> anyhow::Result<()> {
 /// # Errors
 /// If the directory exists or cannot be written, or the server cannot be reached.
 pub async fn export(dir: &Path, uri: &str, bar: &ProgressBar) -> anyhow::Result<Exported> {
-    let endpoint = Endpoint::from_shared(uri.to_owned())?.connect_timeout(CONNECT);
-    let channel = endpoint
-        .connect()
-        .await
-        .with_context(|| format!("no user tower at {uri}"))?;
+    let channel = client::connect(uri).await?;
     anyhow::ensure!(!dir.exists(), "{} exists already", dir.display());
     let partial = dir.with_extension("partial");
     std::fs::create_dir_all(&partial).with_context(|| partial.display().to_string())?;
-    let mut request = Request::new(ExportUsersRequest::default());
-    request.set_timeout(TIME);
     let mut pages = UserTowerServiceClient::new(channel)
-        .export_users(request)
+        .export_users(client::long(ExportUsersRequest::default()))
         .await?
         .into_inner();
     let mut files = Files::create(&partial)?;
     while let Some(page) = pages.message().await? {
-        bar.inc(page.users.len() as u64);
         for user in page.users {
             files.add(user)?;
         }
+        bar.set_position(files.done.users);
     }
     let done = files.close()?;
     std::fs::rename(&partial, dir).with_context(|| dir.display().to_string())?;

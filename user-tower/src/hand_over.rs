@@ -9,38 +9,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use clap::Args;
-use generation::{
-    placement,
-    store::{Members, Store},
-};
-use proto::v1::{
-    ExportUsersRequest, ForgetUsersRequest, ImportUsersRequest, ListGenerationsRequest,
-    ListGenerationsResponse, StoredUser, generation_service_client::GenerationServiceClient,
-    user_tower_service_client::UserTowerServiceClient,
-};
-use tokio::{sync::mpsc, task::JoinHandle};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{
-    Request,
-    transport::{Channel, Endpoint},
-};
+use generation::store::{Members, Store};
+use proto::v1::{ForgetUsersRequest, ImportUsersRequest};
 use tracing::info;
 
 use crate::{
+    client,
     config::Config,
-    import::{CONNECT, TIME},
+    hand_over::{copy::copy, peer::Peer},
 };
+
+mod copy;
+mod peer;
 
 /// How far members' clocks may be apart, and how long they may take to go by the new MEMBERS, together.
 const SLACK: Duration = Duration::from_secs(300);
-/// How long all members may take to go by the new MEMBERS.
-const FOLLOW: Duration = Duration::from_secs(60);
-/// Between two looks at whether they do.
-const LOOK: Duration = Duration::from_millis(50);
-/// Chunks on their way to one member.
-const AHEAD: usize = 4;
 
 /// Change the members, and move users to their new owners while all of them serve.
 #[derive(Debug, Args)]
@@ -125,7 +110,7 @@ pub async fn hand_over(
     );
     let mut peers = BTreeMap::new();
     for (name, uri) in all() {
-        peers.insert(name.clone(), connect(name, uri).await?);
+        peers.insert(name.clone(), Peer::connect(name, uri).await?);
     }
 
     let mut done = HandedOver {
@@ -159,7 +144,7 @@ pub async fn hand_over(
         info!(epoch = new.epoch, copied = done.copied, "MEMBERS changed");
     }
     for (name, peer) in &peers {
-        follows(name, peer, done.epoch).await?;
+        peer.follows(name, done.epoch).await?;
     }
     for (name, peer) in &peers {
         let mark = marks.get(name).copied().unwrap_or_default();
@@ -177,141 +162,9 @@ pub async fn hand_over(
         let request = ForgetUsersRequest {
             members_epoch: done.epoch,
         };
-        let mut request = Request::new(request);
-        request.set_timeout(TIME);
-        let answer = peer.users.clone().forget_users(request).await?;
+        let mut users = peer.users.clone();
+        let answer = users.forget_users(client::long(request)).await?;
         done.forgotten += answer.into_inner().users;
     }
     Ok(done)
-}
-
-/// A member's two services.
-#[derive(Clone)]
-struct Peer {
-    users: UserTowerServiceClient<Channel>,
-    generations: GenerationServiceClient<Channel>,
-}
-
-async fn connect(name: &str, uri: &str) -> anyhow::Result<Peer> {
-    let endpoint = Endpoint::from_shared(uri.to_owned())?.connect_timeout(CONNECT);
-    let channel = endpoint
-        .connect()
-        .await
-        .with_context(|| format!("no user tower at {uri}"))?;
-    let peer = Peer {
-        users: UserTowerServiceClient::new(channel.clone()),
-        generations: GenerationServiceClient::new(channel),
-    };
-    let found = peer.state().await?.member;
-    ensure!(
-        found == name,
-        "the user tower at {uri} is {found}, not {name}"
-    );
-    Ok(peer)
-}
-
-impl Peer {
-    /// Who it is, and which MEMBERS it goes by.
-    async fn state(&self) -> anyhow::Result<ListGenerationsResponse> {
-        let mut generations = self.generations.clone();
-        let answer = generations
-            .list_generations(ListGenerationsRequest {})
-            .await?;
-        Ok(answer.into_inner())
-    }
-}
-
-/// Copies the users of `from` whom others own by `members`, and of whom a write arrived after `mark`, to their owners.
-/// Returns the mark for the next time, and how many they were.
-async fn copy(
-    from: &Peer,
-    peers: &BTreeMap<String, Peer>,
-    members: &[String],
-    mark: u64,
-) -> anyhow::Result<(u64, u64)> {
-    let mut request = Request::new(ExportUsersRequest {
-        members: members.to_vec(),
-        arrived_after: mark,
-    });
-    request.set_timeout(TIME);
-    let mut users = from.users.clone();
-    let mut pages = users.export_users(request).await?.into_inner();
-    let mut owners: BTreeMap<&str, Owner> = BTreeMap::new();
-    let (mut mark, mut copied) = (mark, 0);
-    while let Some(page) = pages.message().await? {
-        mark = page.arrived;
-        copied += page.users.len() as u64;
-        let mut parts: BTreeMap<&str, Vec<StoredUser>> = BTreeMap::new();
-        for user in page.users {
-            let owner = placement::owner(&user.user_id, members).context("there are no members")?;
-            parts.entry(owner).or_default().push(user);
-        }
-        for (owner, users) in parts {
-            let to = owners
-                .entry(owner)
-                .or_insert_with(|| Owner::open(&peers[owner]));
-            to.send(users).await?;
-        }
-    }
-    for (name, owner) in owners {
-        owner
-            .close()
-            .await
-            .with_context(|| format!("{name} does not take users"))?;
-    }
-    Ok((mark, copied))
-}
-
-/// An import at a member, under way.
-struct Owner {
-    chunks: mpsc::Sender<ImportUsersRequest>,
-    answer: JoinHandle<Result<(), tonic::Status>>,
-}
-
-impl Owner {
-    fn open(peer: &Peer) -> Self {
-        let (chunks, receiver) = mpsc::channel(AHEAD);
-        let mut users = peer.users.clone();
-        let answer = tokio::spawn(async move {
-            let mut request = Request::new(ReceiverStream::new(receiver));
-            request.set_timeout(TIME);
-            users.import_users(request).await.map(|_| ())
-        });
-        Self { chunks, answer }
-    }
-
-    async fn send(&mut self, users: Vec<StoredUser>) -> anyhow::Result<()> {
-        let chunk = ImportUsersRequest {
-            users,
-            handing_over: true,
-            ..ImportUsersRequest::default()
-        };
-        if self.chunks.send(chunk).await.is_err() {
-            // The import has ended early; its answer says why.
-            (&mut self.answer).await??;
-            bail!("an import ended before all was sent");
-        }
-        Ok(())
-    }
-
-    async fn close(self) -> anyhow::Result<()> {
-        drop(self.chunks);
-        Ok(self.answer.await??)
-    }
-}
-
-/// Waits until a member goes by the MEMBERS of `epoch`.
-async fn follows(name: &str, peer: &Peer, epoch: u64) -> anyhow::Result<()> {
-    let until = Instant::now() + FOLLOW;
-    loop {
-        let found = peer.state().await?.members_epoch;
-        if found == epoch {
-            return Ok(());
-        }
-        ensure!(
-            Instant::now() < until,
-            "{name} goes by epoch {found} of MEMBERS, {epoch} holds"
-        );
-        tokio::time::sleep(LOOK).await;
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::Context as _;
@@ -12,20 +12,15 @@ use proto::v1::{ImportUsersResponse, user_tower_service_client::UserTowerService
 use service::Settings as _;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, transport::Endpoint};
 use tracing::info;
 
-use crate::{config::Config, export::EVENTS, import::chunk::Chunks};
+use crate::{client, config::Config, export::EVENTS, import::chunk::Chunks};
 
 mod chunk;
 mod dataset;
 mod table;
 mod tables;
 
-/// How long a connection may take to open.
-pub(crate) const CONNECT: Duration = Duration::from_secs(5);
-/// How long an import or an export may take; the server may allow less.
-pub(crate) const TIME: Duration = Duration::from_secs(3600);
 /// Chunks read ahead of the server.
 const AHEAD: usize = 4;
 
@@ -86,11 +81,7 @@ pub async fn command(config: Config, import: Import) -> anyhow::Result<()> {
 /// If a line cannot be read (naming file and line), or the server refuses one or cannot be reached;
 /// what was sent before may be stored.
 pub async fn import(dir: &Path, uri: &str, bar: &ProgressBar) -> anyhow::Result<Imported> {
-    let endpoint = Endpoint::from_shared(uri.to_owned())?.connect_timeout(CONNECT);
-    let channel = endpoint
-        .connect()
-        .await
-        .with_context(|| format!("no user tower at {uri}"))?;
+    let channel = client::connect(uri).await?;
     let (sender, chunks) = mpsc::channel(AHEAD);
     let (dir, bar) = (dir.to_owned(), bar.clone());
     let reading = tokio::task::spawn_blocking(move || {
@@ -103,10 +94,8 @@ pub async fn import(dir: &Path, uri: &str, bar: &ProgressBar) -> anyhow::Result<
         anyhow::Ok(())
     });
 
-    let mut request = Request::new(ReceiverStream::new(chunks));
-    request.set_timeout(TIME);
     let answer = UserTowerServiceClient::new(channel)
-        .import_users(request)
+        .import_users(client::long(ReceiverStream::new(chunks)))
         .await;
     // A file that cannot be read ends the stream early: that is the cause to show.
     reading.await??;

@@ -24,6 +24,7 @@ pub mod hand_over;
 pub mod import;
 
 mod batcher;
+mod client;
 mod error;
 mod grpc;
 mod history;
@@ -31,6 +32,7 @@ mod members;
 mod models;
 mod redb_store;
 mod retention;
+mod sweep;
 mod token;
 mod user;
 

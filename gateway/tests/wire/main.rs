@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod house;
+mod owner;
 mod pass_on;
 mod recall;
 mod switch;

@@ -6,9 +6,10 @@
 
 mod fresh;
 mod house;
-mod process;
 mod reindex;
 mod swaps;
+#[path = "../bench/usage.rs"]
+mod usage;
 
 use std::{fs, path::PathBuf, time::Duration};
 

@@ -3,7 +3,7 @@
 use crate::{
     Figure,
     house::{Catalog, Replica},
-    process,
+    usage,
 };
 
 const ROUNDS: usize = 3;
@@ -18,9 +18,9 @@ pub(crate) async fn measure(items: u64) -> anyhow::Result<Vec<Figure>> {
     for round in 1..=ROUNDS as u64 {
         for (reuse, costs) in [(false, &mut whole), (true, &mut changed)] {
             catalog.write(round + u64::from(reuse))?;
-            let begun = process::cpu()?;
+            let begun = usage::cpu("self")?;
             let made = catalog.index(&tower.address, 0, reuse).await?;
-            costs.push((process::cpu()? - begun).as_secs_f64());
+            costs.push((usage::cpu("self")? - begun).as_secs_f64());
             let kept = if reuse { items - items / 100 } else { 0 };
             anyhow::ensure!(made.kept == kept, "{} kept, not {kept}", made.kept);
             tower.holds(&made.generation).await?;

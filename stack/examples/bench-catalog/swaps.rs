@@ -17,7 +17,7 @@ use stack::house::{House, Plan};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tonic::transport::Channel;
 
-use crate::{Figure, house::Catalog, process};
+use crate::{Figure, house::Catalog, usage};
 
 const ITEMS: u64 = 2_000;
 const CALLERS: u64 = 4;
@@ -61,10 +61,10 @@ pub(crate) async fn measure(load: Duration) -> anyhow::Result<Vec<Figure>> {
         catalog.index(&item_tower, generations % 2, true).await?;
         generations += 1;
         if half.is_none() && begun.elapsed() > load / 2 {
-            half = Some((process::memory()?, process::descriptors()?));
+            half = Some((usage::memory("self")?, usage::descriptors("self")?));
         }
     }
-    let (memory, descriptors) = (process::memory()?, process::descriptors()?);
+    let (memory, descriptors) = (usage::memory("self")?, usage::descriptors("self")?);
     stop.store(true, Relaxed);
     for caller in callers {
         caller.await??;

@@ -21,8 +21,9 @@ use crate::{
     floor::Floor,
     load, median,
     peer::Peer,
-    process::{self, Process},
+    process::Process,
     site::{Site, text},
+    usage,
 };
 
 /// Users that are embedded in turn.
@@ -144,7 +145,7 @@ pub(crate) async fn measure(site: &Site, options: &Options) -> anyhow::Result<Ve
 
 /// CPU seconds that raw sessions, all at once, take for `calls` of these batches.
 fn run(raw: &mut [Floor], batches: &[Vec<Tensor>], calls: usize) -> anyhow::Result<f64> {
-    let before = process::cpu("self")?;
+    let before = usage::cpu("self")?;
     let each = calls.div_ceil(raw.len());
     let share = calls as f64 / (each * raw.len()) as f64;
     std::thread::scope(|scope| {
@@ -160,7 +161,7 @@ fn run(raw: &mut [Floor], batches: &[Vec<Tensor>], calls: usize) -> anyhow::Resu
         }
         anyhow::Ok(())
     })?;
-    Ok((process::cpu("self")? - before).as_secs_f64() * share)
+    Ok((usage::cpu("self")? - before).as_secs_f64() * share)
 }
 
 /// CPU seconds that a server takes for the calls.

@@ -13,6 +13,8 @@ mod peer;
 mod process;
 mod site;
 mod swaps;
+#[path = "../bench/usage.rs"]
+mod usage;
 
 use std::{fs, path::PathBuf};
 

@@ -1,7 +1,6 @@
-//! A server in a process of its own, and what it has used so far, as the kernel tells it.
+//! A server in a process of its own, and what it has used so far.
 
 use std::{
-    fs,
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
@@ -10,6 +9,8 @@ use std::{
 
 use anyhow::Context as _;
 use tonic::transport::Channel;
+
+use crate::usage;
 
 /// A running server; killed when dropped.
 pub(crate) struct Process {
@@ -70,20 +71,17 @@ impl Process {
 
     /// CPU time, user and system.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        cpu(&self.child.id().to_string())
+        usage::cpu(&self.child.id().to_string())
     }
 
     /// Anonymous memory that is in use, in bytes.
     pub(crate) fn memory(&self) -> anyhow::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with("RssAnon:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1));
-        Ok(kib.context("no RssAnon")?.parse::<f64>()? * 1024.0)
+        Ok(usage::memory(&self.child.id().to_string())? as f64)
     }
 
     /// Open files and sockets.
     pub(crate) fn descriptors(&self) -> anyhow::Result<f64> {
-        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count() as f64)
+        Ok(usage::descriptors(&self.child.id().to_string())? as f64)
     }
 }
 
@@ -93,14 +91,4 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// CPU time of a process, or of `self`.
-pub(crate) fn cpu(pid: &str) -> anyhow::Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields = stat.rsplit(')').next().context("no fields")?;
-    let mut ticks = fields.split_whitespace().skip(11).map(str::parse::<u64>);
-    let mut next = || ticks.next().context("too few fields");
-    let (user, system) = (next()??, next()??);
-    Ok(Duration::from_millis((user + system) * 10))
 }

@@ -23,6 +23,7 @@ use crate::{
     error::Error,
     grpc::{Tower, read, write},
     history::{History, PATIENCE, Removal, Selection, Tally, Write},
+    sweep,
     user::{self, Query, Whole},
 };
 
@@ -149,32 +150,13 @@ impl UserTowerService for Tower {
         let member = self.ownership.member().to_owned();
         let foreign =
             move |user: &str| placement::owner(user, &members.members) != Some(member.as_str());
-        let mut selection = Selection {
-            after: String::new(),
-            arrived_after: 0,
-            wanted: Arc::new(foreign),
-        };
-        let mut forgotten = 0;
-        loop {
-            let page = self.history.page(selection.clone()).await?;
-            let users = page.users.into_iter();
-            let write = Write {
-                removals: users.map(|user| (user.user, Removal::Forget)).collect(),
-                ..Write::default()
-            };
-            if !write.removals.is_empty() {
-                // Other MEMBERS may say that they are this member's now.
-                self.ownership.by(epoch)?;
-                let tally = self.history.write_patiently(write).await?;
-                forgotten += tally.removed.users;
-            }
-            match page.next {
-                Some(next) => selection.after = next,
-                None => break,
-            }
-        }
-        info!(users = forgotten, "users of other members are forgotten");
-        Ok(Response::new(ForgetUsersResponse { users: forgotten }))
+        // Other MEMBERS may say that they are this member's now.
+        let goes_on = || self.ownership.by(epoch).map(|_| ());
+        let history = self.history.as_ref();
+        let removed = sweep::remove(history, foreign, |_| true, Removal::Forget, goes_on).await?;
+        let users = removed.users;
+        info!(users, "users of other members are forgotten");
+        Ok(Response::new(ForgetUsersResponse { users }))
     }
 }
 

@@ -1,10 +1,13 @@
-//! What a write does to the tables, user by user.
+//! What a write does to the tables, user by user: events and profiles here, copies in `merge`, removals in `remove`.
+
+mod merge;
+mod remove;
 
 use encoder::features::Features;
 use redb::{ReadableTable as _, Table, WriteTransaction};
 
 use crate::{
-    history::{Arrival, Removal, Removed, Tally, UserCopy, Write},
+    history::{Arrival, Tally, Write},
     redb_store::{
         apply::Arriving,
         schema::{self, Counts, EventKey, EventRow},
@@ -120,125 +123,6 @@ impl<'t> Tables<'t> {
         Ok(())
     }
 
-    /// Makes what is stored of a user and a copy from elsewhere one.
-    fn merge(&mut self, copy: &UserCopy, tally: &mut Tally) -> Result<(), redb::Error> {
-        let user = copy.user.as_str();
-        let known = self.deleted_at(user)?;
-        let deleted = known.max(copy.deleted);
-        let mut changed = false;
-        if deleted > known {
-            let removed = self.remove(user, |part, arrived| match part {
-                Part::Event(time) => is_deleted(deleted, time, arrived),
-                Part::Seen | Part::Profile => arrived <= deleted,
-            })?;
-            changed = removed.users > 0;
-            tally.removed.add(removed);
-            self.deleted.insert(user, deleted)?;
-        }
-        let events = copy.events.iter().rev();
-        let arriving: Vec<Arriving<'_>> = events
-            .map(|(event, arrived)| Arriving {
-                user,
-                event,
-                arrived: *arrived,
-                is_copy: true,
-                write: 0,
-            })
-            .collect();
-        changed |= self.append(&arriving, std::slice::from_mut(tally))?;
-        let stays = |arrived: Arrival| deleted == 0 || arrived > deleted;
-        let mut new = 0;
-        for &(item, arrived) in copy.seen.iter().filter(|(_, arrived)| stays(*arrived)) {
-            new += u64::from(self.see(user, item, arrived)?);
-        }
-        if let Some((profile, arrived)) = &copy.profile
-            && stays(*arrived)
-            && self
-                .profile_arrived(user)?
-                .is_none_or(|known| *arrived > known)
-        {
-            self.put_profile(user, profile, *arrived)?;
-            changed = true;
-        }
-        changed |= new > 0;
-        let (kept, seen, last) = self.counts(user)?;
-        let last = last.max(copy.arrived);
-        // Whoever keeps what was made of the user as of the last arrival must see that there is more now.
-        let last = if changed { tally.arrived } else { last };
-        self.users.insert(user, (kept, seen + new, last))?;
-        Ok(())
-    }
-
-    /// Removes something of a user, as of `now`.
-    fn remove_as(
-        &mut self,
-        user: &str,
-        removal: Removal,
-        now: Arrival,
-    ) -> Result<Removed, redb::Error> {
-        match removal {
-            Removal::Delete => {
-                let removed = self.remove(user, |_, _| true)?;
-                self.deleted.insert(user, now)?;
-                self.users.insert(user, (0, 0, now))?;
-                Ok(removed)
-            }
-            Removal::Forget => {
-                let mut removed = self.remove(user, |_, _| true)?;
-                self.deleted.remove(user)?;
-                let known = self.users.remove(user)?.is_some();
-                removed.users = u64::from(known);
-                Ok(removed)
-            }
-            Removal::Older { time, arrived } => {
-                let removed = self.remove(user, |what, at| match what {
-                    Part::Event(of) => of < time,
-                    Part::Seen => at < arrived,
-                    Part::Profile => false,
-                })?;
-                if removed.users > 0 {
-                    self.touch(user, now)?;
-                }
-                Ok(removed)
-            }
-        }
-    }
-
-    /// Removes the parts of a user of which `goes`, given when they arrived, says so.
-    fn remove(
-        &mut self,
-        user: &str,
-        goes: impl Fn(Part, Arrival) -> bool,
-    ) -> Result<Removed, redb::Error> {
-        let mut removed = Removed::default();
-        let next = schema::next_name(user);
-        let events = (user, i64::MIN, "")..(next.as_str(), i64::MIN, "");
-        self.events.retain_in(events, |(_, time, _), row| {
-            let stays = !goes(Part::Event(time), row.3);
-            removed.events += u64::from(!stays);
-            stays
-        })?;
-        let seen = (user, 0)..=(user, u64::MAX);
-        self.seen.retain_in(seen, |_, arrived| {
-            let stays = !goes(Part::Seen, arrived);
-            removed.seen += u64::from(!stays);
-            stays
-        })?;
-        let profile = self.profile_arrived(user)?;
-        if profile.is_some_and(|arrived| goes(Part::Profile, arrived)) {
-            self.profiles.remove(user)?;
-            removed.profiles = 1;
-        }
-        removed.users = u64::from(removed.events + removed.seen + removed.profiles > 0);
-        if removed.users > 0 {
-            let (kept, seen, last) = self.counts(user)?;
-            let kept = kept.saturating_sub(removed.events);
-            let seen = seen.saturating_sub(removed.seen);
-            self.users.insert(user, (kept, seen, last))?;
-        }
-        Ok(removed)
-    }
-
     /// Notes that an event with an item arrived; returns whether the item is new to the user.
     fn see(&mut self, user: &str, item: u64, arrived: Arrival) -> Result<bool, redb::Error> {
         let known = self.seen.get((user, item))?.map(|known| known.value());
@@ -303,17 +187,6 @@ impl<'t> Tables<'t> {
         let (_, time, event_id) = key.value();
         Ok(Some((time, event_id.to_owned())))
     }
-}
-
-/// A part of what is stored of a user.
-#[derive(Clone, Copy)]
-enum Part {
-    /// An event of this time.
-    Event(i64),
-    /// An item seen.
-    Seen,
-    /// The profile.
-    Profile,
 }
 
 /// Whether an event is of before its user was deleted, by when it arrived or by its time.

@@ -10,7 +10,7 @@ use std::{
 use encoder::features::Features;
 use futures::future::join_all;
 use proptest::prelude::*;
-use redb::Builder;
+use redb::{Builder, StorageBackend};
 
 use super::*;
 use crate::{
@@ -33,7 +33,8 @@ fn config(keep: usize, queue: usize) -> HistoryConfig {
     }
 }
 
-fn on(disk: &Disk, config: &HistoryConfig) -> RedbStore {
+/// A store on a disk that outlives it.
+fn on<D: StorageBackend + Clone>(disk: &D, config: &HistoryConfig) -> RedbStore {
     let disk = disk.clone();
     let opener = move || {
         let path = Path::new("memory");
@@ -46,6 +47,15 @@ fn on(disk: &Disk, config: &HistoryConfig) -> RedbStore {
         Ok(database)
     };
     RedbStore::with(config, Box::new(opener)).unwrap()
+}
+
+/// All users, from the first page on.
+fn everyone() -> Selection {
+    Selection {
+        after: String::new(),
+        arrived_after: 0,
+        wanted: Arc::new(|_| true),
+    }
 }
 
 fn keeping(keep: usize) -> RedbStore {

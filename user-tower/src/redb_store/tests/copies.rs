@@ -4,7 +4,7 @@ use redb::ReadableDatabase as _;
 
 use super::*;
 use crate::{
-    history::{Removal, Removed, Selection, UserCopy},
+    history::{Removal, Removed, UserCopy},
     redb_store::migrate,
     retention,
 };
@@ -12,16 +12,8 @@ use crate::{
 /// A time after every deletion, in seconds since the epoch.
 const LATER: i64 = 1 << 40;
 
-fn everyone(after: &str) -> Selection {
-    Selection {
-        after: after.to_owned(),
-        arrived_after: 0,
-        wanted: Arc::new(|_| true),
-    }
-}
-
 async fn copies(store: &RedbStore) -> Vec<UserCopy> {
-    let page = store.page(everyone("")).await.unwrap();
+    let page = store.page(everyone()).await.unwrap();
     assert_eq!(page.next, None);
     page.users
 }
@@ -162,7 +154,7 @@ async fn pages_go_through_all_users_in_order_and_skip_what_is_not_wanted() {
         let mut selection = Selection {
             arrived_after,
             wanted: Arc::new(move |user| user.ends_with(wanted)),
-            ..everyone("")
+            ..everyone()
         };
         loop {
             let page = store.page(selection.clone()).await.unwrap();
@@ -201,16 +193,16 @@ async fn what_is_older_than_it_may_get_is_removed_for_good() {
     let times = [100, 200, 300].map(|time| record("7", time, "a", time as u64));
     append(&store, times.to_vec()).await;
     append(&store, vec![record("8", 250, "a", 1)]).await;
-    let removed = retention::sweep(&store, 250).await.unwrap();
+    let removed = retention::shorten(&store, 250).await.unwrap();
     assert_eq!((removed.users, removed.events, removed.seen), (1, 2, 0));
     assert_eq!(items(&store, "7").await, [300]);
     // The items seen arrived just now, however old the events are.
     assert_eq!(seen(&store, "7").await, [100, 200, 300]);
     let after_all = (store.arrived() / 1_000_000) as i64 + 2;
-    let removed = retention::sweep(&store, after_all).await.unwrap();
+    let removed = retention::shorten(&store, after_all).await.unwrap();
     assert_eq!((removed.users, removed.events, removed.seen), (2, 2, 4));
     assert_eq!(
-        retention::sweep(&store, after_all).await.unwrap(),
+        retention::shorten(&store, after_all).await.unwrap(),
         Removed::default()
     );
 }

@@ -10,13 +10,10 @@ use std::{
 };
 
 use futures::future::join_all;
-use redb::{Builder, StorageBackend, backends::InMemoryBackend};
+use redb::{StorageBackend, backends::InMemoryBackend};
 
-use super::{RedbStore, config, open, record};
-use crate::{
-    history::{HistoryStore as _, Selection, Write},
-    redb_store::OpenError,
-};
+use super::{RedbStore, config, everyone, on, record};
+use crate::history::{HistoryStore as _, Write};
 
 /// The disk; clones are the same one.
 #[derive(Clone, Debug, Default)]
@@ -126,29 +123,13 @@ impl StorageBackend for Disk {
     }
 }
 
-fn on(disk: &Disk) -> RedbStore {
-    let disk = disk.clone();
-    let opener = move || {
-        let path = std::path::Path::new("memory");
-        let created = Builder::new().create_with_backend(disk.clone());
-        let database = created.map_err(|cause| OpenError::Database {
-            path: path.to_owned(),
-            source: cause.into(),
-        })?;
-        open::prepare(&database, path, 1)?;
-        Ok(database)
-    };
-    RedbStore::with(&config(usize::MAX, 64), Box::new(opener)).unwrap()
+fn powered(disk: &Disk) -> RedbStore {
+    on(disk, &config(usize::MAX, 64))
 }
 
 /// The times of a user's events.
 async fn times(store: &RedbStore) -> Vec<i64> {
-    let selection = Selection {
-        after: String::new(),
-        arrived_after: 0,
-        wanted: Arc::new(|_| true),
-    };
-    let page = store.page(selection).await.unwrap();
+    let page = store.page(everyone()).await.unwrap();
     let events = page.users.iter().flat_map(|user| &user.events);
     events.map(|(event, _)| event.time).collect()
 }
@@ -169,7 +150,7 @@ async fn a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged() {
     disk.power_on(|| true);
     let (mut acknowledged, mut next) = (BTreeSet::new(), 1_i64);
     for _ in 0..cuts {
-        let store = on(&disk);
+        let store = powered(&disk);
         disk.fail_after(1 + random() % 120);
         loop {
             let writes = (next..next + 5).map(|time| {
@@ -189,7 +170,7 @@ async fn a_power_cut_at_any_moment_loses_nothing_that_was_acknowledged() {
         }
         drop(store);
         disk.power_on(|| random() % 2 == 0);
-        let found = times(&on(&disk)).await;
+        let found = times(&powered(&disk)).await;
         let different: BTreeSet<i64> = found.iter().copied().collect();
         assert_eq!(found.len(), different.len(), "an event is there twice");
         let lost: Vec<_> = acknowledged.difference(&different).collect();
