@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crate::{error::Error, hit::Hit, items::Item};
+use crate::{error::Error, hit::Hit, items::Item, topology::Variant};
 
 /// One recall's answer.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub(crate) struct Answer {
     pub(crate) candidates: Vec<Candidate>,
     /// The generation that answered, end to end.
     pub(crate) generation: String,
+    /// Why it did.
+    pub(crate) variant: Variant,
     /// Its embedding space.
     pub(crate) space: String,
     /// What was searched.

@@ -1,6 +1,6 @@
 //! What a gateway can be told; every setting is in `config.toml` with its default.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use service::{
@@ -8,7 +8,8 @@ use service::{
     config::{self, ServerConfig, check},
     telemetry::TelemetryConfig,
 };
-use tonic::transport::Endpoint;
+
+use crate::topology::Place;
 
 /// The complete, commented defaults.
 pub const DEFAULTS: &str = include_str!("../config.toml");
@@ -22,9 +23,9 @@ const MAX_K: u32 = 1_000;
 pub struct Config {
     /// The store that generations are in.
     pub store: String,
-    /// The user towers, `NAME=ADDRESS`.
+    /// Where the user towers are.
     pub user_towers: Vec<String>,
-    /// The addresses of the item towers.
+    /// Where the item towers are.
     pub item_towers: Vec<String>,
     /// Listening and limits.
     pub server: ServerConfig,
@@ -32,8 +33,12 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// One recall.
     pub recall: RecallConfig,
+    /// Calls that are made once more.
+    pub retries: RetriesConfig,
     /// How members are followed.
     pub topology: TopologyConfig,
+    /// Who decides which generations answer.
+    pub traffic: TrafficConfig,
 }
 
 /// One recall.
@@ -46,12 +51,42 @@ pub struct RecallConfig {
     pub max_page_size: u32,
     /// The share of a call's time after which the answer is made of what has come.
     pub soft_deadline: f64,
+    /// How many recalls of batches and streams are answered at once; all others wait.
+    pub batch_concurrency: usize,
+    /// Bytes of the users' last vectors, which stand in while the towers that keep them cannot be reached.
+    pub last_vectors_bytes: u64,
+}
+
+/// Calls that are made once more.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetriesConfig {
+    /// How many there may be to a call.
+    pub share: f64,
+    /// How many may come at once after a while without any.
+    pub burst: u32,
+    /// The share of calls after whose time another member is asked, too.
+    pub hedge_at: f64,
+    /// No other member is asked before this.
+    #[serde(with = "humantime_serde")]
+    pub hedge_least: Duration,
+}
+
+/// Who decides which generations answer.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrafficConfig {
+    /// Whether callers of this gateway may.
+    pub serve: bool,
 }
 
 /// How members are followed.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct TopologyConfig {
+    /// How often names are looked up and files of members read.
+    #[serde(with = "humantime_serde")]
+    pub resolve: Duration,
     /// How often each member is asked what it holds.
     #[serde(with = "humantime_serde")]
     pub refresh: Duration,
@@ -67,10 +102,14 @@ pub struct TopologyConfig {
 }
 
 impl Config {
-    /// The names and addresses of the user towers.
-    pub(crate) fn user_towers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let entries = self.user_towers.iter();
-        entries.filter_map(|entry| entry.split_once('='))
+    /// Where the user towers are; of entries that are no place, nothing.
+    pub(crate) fn user_towers(&self) -> impl Iterator<Item = Place> {
+        self.user_towers.iter().filter_map(|at| Place::parse(at))
+    }
+
+    /// Where the item towers are.
+    pub(crate) fn item_towers(&self) -> impl Iterator<Item = Place> {
+        self.item_towers.iter().filter_map(|at| Place::parse(at))
     }
 }
 
@@ -84,25 +123,19 @@ impl Settings for Config {
     }
 
     fn validate(&self) -> Result<(), config::Error> {
-        let (recall, topology) = (&self.recall, &self.topology);
-        let named = |(name, address): &(&str, &str)| !name.is_empty() && is_address(address);
-        let names: BTreeSet<_> = self.user_towers().map(|(name, _)| name).collect();
+        let (recall, topology, retries) = (&self.recall, &self.topology, &self.retries);
         for (key, holds, requirement) in [
             ("store", !self.store.is_empty(), "must not be empty"),
             (
                 "user_towers",
-                self.user_towers().filter(named).count() == self.user_towers.len(),
-                "must be entries like user-tower-0=http://127.0.0.1:50051",
-            ),
-            (
-                "user_towers",
-                names.len() == self.user_towers.len(),
-                "must not name anyone twice",
+                self.user_towers().count() == self.user_towers.len(),
+                PLACES,
             ),
             (
                 "item_towers",
-                !self.item_towers.is_empty() && self.item_towers.iter().all(|at| is_address(at)),
-                "must be addresses like http://127.0.0.1:50052, at least one",
+                !self.item_towers.is_empty()
+                    && self.item_towers().count() == self.item_towers.len(),
+                PLACES,
             ),
             (
                 "recall.max_page_size",
@@ -119,6 +152,22 @@ impl Settings for Config {
                 recall.soft_deadline > 0.0 && recall.soft_deadline < 1.0,
                 "must be more than 0 and less than 1",
             ),
+            (
+                "recall.batch_concurrency",
+                recall.batch_concurrency > 0,
+                POSITIVE,
+            ),
+            (
+                "retries.share",
+                (0.0..=1.0).contains(&retries.share),
+                "must be between 0 and 1",
+            ),
+            (
+                "retries.hedge_at",
+                retries.hedge_at > 0.0 && retries.hedge_at < 1.0,
+                "must be more than 0 and less than 1",
+            ),
+            ("topology.resolve", !topology.resolve.is_zero(), POSITIVE),
             ("topology.refresh", !topology.refresh.is_zero(), POSITIVE),
             ("topology.timeout", !topology.timeout.is_zero(), POSITIVE),
             (
@@ -134,13 +183,7 @@ impl Settings for Config {
 }
 
 const POSITIVE: &str = "must be more than 0";
-
-fn is_address(address: &str) -> bool {
-    Endpoint::from_shared(address.to_owned()).is_ok_and(|endpoint| {
-        let uri = endpoint.uri();
-        uri.scheme_str() == Some("http") && uri.host().is_some()
-    })
-}
+const PLACES: &str = "must be places like http://127.0.0.1:50052, dns://item-tower:50052 or file:members, at least one";
 
 #[cfg(test)]
 mod tests {
@@ -157,33 +200,25 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_one_machine() {
         let config: Config = config::parse(DEFAULTS).unwrap();
-        let user_towers: Vec<_> = config.user_towers().collect();
-        assert_eq!(user_towers, [("user-tower-0", "http://127.0.0.1:50051")]);
+        assert_eq!(config.user_towers, ["http://127.0.0.1:50051"]);
         assert!(config.server.http1);
     }
 
     #[test]
     fn settings_that_cannot_work_are_named() {
-        let address =
-            "setting `item_towers` must be addresses like http://127.0.0.1:50052, at least one";
-        refused(|config| config.item_towers.clear(), address);
-        refused(
-            |config| config.item_towers = vec!["item-tower-0:50052".to_owned()],
-            address,
-        );
-        let entry =
-            "setting `user_towers` must be entries like user-tower-0=http://127.0.0.1:50051";
-        for wrong in [
-            "http://127.0.0.1:50051",
-            "=http://127.0.0.1:50051",
-            "user-tower-0=here",
-        ] {
-            refused(|config| config.user_towers = vec![wrong.to_owned()], entry);
+        let item_towers = format!("setting `item_towers` {PLACES}");
+        refused(|config| config.item_towers.clear(), &item_towers);
+        let user_towers = format!("setting `user_towers` {PLACES}");
+        for wrong in ["127.0.0.1:50051", "dns://user-tower", "file:"] {
+            refused(
+                |config| config.item_towers = vec![wrong.to_owned()],
+                &item_towers,
+            );
+            refused(
+                |config| config.user_towers = vec![wrong.to_owned()],
+                &user_towers,
+            );
         }
-        refused(
-            |config| config.user_towers = vec!["a=http://127.0.0.1:1".to_owned(); 2],
-            "setting `user_towers` must not name anyone twice",
-        );
         refused(
             |config| config.recall.max_page_size = 1_001,
             "setting `recall.max_page_size` must be between 1 and 1000",

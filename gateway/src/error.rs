@@ -5,7 +5,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tracing::error;
 
-use crate::replica::Failure;
+use crate::failure::Failure;
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +95,15 @@ pub(crate) enum Error {
         /// Shards of the generation.
         total: u32,
     },
+    /// The members do not hold all of a generation that is to answer.
+    #[error("generation {generation} is not held whole by the members")]
+    NotWhole {
+        /// The generation.
+        generation: String,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] generation::error::Error),
     /// A manifest cannot be told.
     #[error("manifest of generation {generation}: {source}")]
     Manifest {
@@ -186,12 +195,38 @@ impl From<Error> for Status {
             Error::SpaceMismatch { .. } => {
                 status::failed_precondition(status::SPACE_MISMATCH, message)
             }
+            Error::NotWhole { .. } => {
+                status::failed_precondition(status::GENERATION_NOT_HELD, message)
+            }
+            Error::Store(cause) => refused_by_store(&cause, message),
             Error::Stale { status, .. } => pass_on(&status),
             Error::Refused { status, .. } if !is_fault(status.code()) => pass_on(&status),
             Error::Refused { .. } | Error::Malformed { .. } | Error::Manifest { .. } => {
                 error!(cause = message, "call failed");
                 status::internal()
             }
+        }
+    }
+}
+
+/// What the store says of CURRENT.
+fn refused_by_store(cause: &generation::error::Error, message: String) -> Status {
+    use generation::error::Error as Cause;
+    match cause {
+        Cause::NothingServes => status::unavailable(status::NO_GENERATION, message),
+        Cause::NoPrevious { .. } | Cause::Missing { .. } | Cause::Mismatch { .. } => {
+            status::failed_precondition(status::GENERATION_UNKNOWN, message)
+        }
+        Cause::Name { .. } => status::invalid("generation", message),
+        Cause::Conflict { .. } => {
+            status::with_reason(Code::Aborted, status::POINTER_CHANGED, message)
+        }
+        _ => {
+            error!(cause = message, "the store failed");
+            status::unavailable(
+                status::STORE_FAILED,
+                "the store failed; see the server's log",
+            )
         }
     }
 }

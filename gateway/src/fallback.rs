@@ -11,11 +11,12 @@ use crate::{
     answer::{Coverage, Degraded, Found},
     error::Error,
     exclusion::Exclusion,
+    failure::Failure,
     fanout,
     filter::Filter,
     hit::{Hit, Source},
     query::Query,
-    replica::{Failure, Replica},
+    replica::Replica,
     scatter::Losses,
     topology::Held,
     user_tower::User,
@@ -111,13 +112,18 @@ pub(crate) async fn list(
     }
     let all: Vec<u32> = (0..generation.shards()).collect();
     let shards = if shards.is_empty() { &all } else { shards };
-    let gathered = fanout::gather(generation, shards.iter().copied(), |member, shards| {
-        let request = ListPopularItemsRequest {
-            shards,
-            ..request.clone()
-        };
-        async move { ask(&member, request, until).await }
-    })
+    let gathered = fanout::gather(
+        generation,
+        &generation.calls.popular,
+        shards.iter().copied(),
+        |member, shards| {
+            let request = ListPopularItemsRequest {
+                shards,
+                ..request.clone()
+            };
+            async move { ask(&member, request, until).await }
+        },
+    )
     .await;
     let losses = Losses::of(generation, gathered.lost)?;
     match losses.first {

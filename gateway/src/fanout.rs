@@ -1,14 +1,11 @@
-//! Asks the holders of many shards at once: one call a member, and once more elsewhere if a member is unreachable.
+//! Asks the holders of many shards at once: one call a member, and once more elsewhere if a member is unreachable or slow.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, pin::pin, sync::Arc};
 
-use futures::future::join_all;
+use futures::future::{Either, join_all, select};
+use tokio::time::{Instant, timeout};
 
-use crate::{
-    error::Error,
-    replica::{Failure, Replica},
-    topology::Held,
-};
+use crate::{error::Error, failure::Failure, pace::Pace, replica::Replica, topology::Held};
 
 /// What came of asking many shards.
 #[derive(Debug)]
@@ -21,9 +18,11 @@ pub(crate) struct Gathered<T> {
 
 /// Calls `ask` once a member with all the shards wanted of it.
 ///
-/// The shards of a member that cannot be reached are asked of their other holders, once; `ask` must be idempotent.
+/// The shards of a member that cannot be reached are asked of their other holders, once; so are those of a member that takes longer
+/// than most calls by their `pace`, and what comes first counts. Both only as far as the budget of retries goes. `ask` must be idempotent.
 pub(crate) async fn gather<T, F>(
     generation: &Held,
+    pace: &Pace,
     shards: impl IntoIterator<Item = u32>,
     ask: impl Fn(Arc<Replica>, Vec<u32>) -> F,
 ) -> Gathered<T>
@@ -31,16 +30,17 @@ where
     F: Future<Output = Result<T, Failure>>,
 {
     let (calls, mut lost) = assign(generation, shards, None);
-    let ask = &ask;
-    let asked = join_all(calls.into_iter().map(|(member, shards)| async move {
-        match ask(member.clone(), shards.clone()).await {
-            Err(failure) if failure.may_try_another() => {
-                retry(generation, shards, &member, failure, ask).await
-            }
-            answer => Gathered::of(answer, &shards),
-        }
-    }));
-    let mut gathered = Gathered::join(asked.await);
+    let asked = calls.into_iter().map(|(member, shards)| {
+        let asking = Asking {
+            generation,
+            pace,
+            member,
+            shards,
+            ask: &ask,
+        };
+        asking.answer()
+    });
+    let mut gathered = Gathered::join(join_all(asked).await);
     gathered.lost.append(&mut lost);
     gathered
 }
@@ -62,47 +62,118 @@ where
             cause: format!("none holds generation {}", generation.manifest.id),
         });
     };
+    let retries = &generation.calls.retries;
+    retries.earn();
     let mut answer = ask(first.clone()).await;
     if answer.as_ref().is_err_and(Failure::may_try_another)
         && let Some(second) = generation.anyone(Some(first))
+        && retries.spend()
     {
         answer = ask(second.clone()).await;
     }
     answer.map_err(|failure| Error::of("an item tower", failure))
 }
 
-/// Asks the shards of a member that failed of their other holders.
-async fn retry<T, F>(
-    generation: &Held,
+/// One member to ask, and the shards wanted of it.
+struct Asking<'a, A> {
+    generation: &'a Held,
+    pace: &'a Pace,
+    member: Arc<Replica>,
     shards: Vec<u32>,
-    failed: &Replica,
-    failure: Failure,
-    ask: &impl Fn(Arc<Replica>, Vec<u32>) -> F,
-) -> Gathered<T>
-where
-    F: Future<Output = Result<T, Failure>>,
-{
-    let (calls, orphans) = assign(generation, shards, Some(failed));
-    let asked = join_all(calls.into_iter().map(|(member, shards)| async move {
-        Gathered::of(ask(member, shards.clone()).await, &shards)
-    }));
-    let mut gathered = Gathered::join(asked.await);
-    let orphans = orphans
-        .into_iter()
-        .map(|(shard, _)| (shard, failure.clone()));
-    gathered.lost.extend(orphans);
-    gathered
+    ask: &'a A,
 }
 
-type Calls = Vec<(Arc<Replica>, Vec<u32>)>;
+impl<A, T, F> Asking<'_, A>
+where
+    A: Fn(Arc<Replica>, Vec<u32>) -> F,
+    F: Future<Output = Result<T, Failure>>,
+{
+    /// Asks the member, and others if it cannot be reached or takes long.
+    async fn answer(self) -> Gathered<T> {
+        self.generation.calls.retries.earn();
+        let begun = Instant::now();
+        let mut first = pin!((self.ask)(self.member.clone(), self.shards.clone()));
+        if let Some(after) = self.hedge_after() {
+            match timeout(after, &mut first).await {
+                Ok(answer) => return self.finish(begun, answer).await,
+                Err(_) if self.generation.calls.retries.spend() => {}
+                Err(_) => return self.finish(begun, first.await).await,
+            }
+        } else {
+            return self.finish(begun, first.await).await;
+        }
+        // Whoever answers first; the other call is dropped, which cancels it.
+        let second = pin!(self.elsewhere());
+        match select(first, second).await {
+            Either::Left((Err(failure), second)) if failure.is_silence() => second.await,
+            Either::Left((answer, _)) => self.note(begun, answer),
+            Either::Right((found, _)) if found.lost.is_empty() => {
+                self.member.outrun(begun.elapsed());
+                found
+            }
+            Either::Right((found, first)) => match first.await {
+                Err(failure) if failure.is_silence() => found,
+                answer => self.note(begun, answer),
+            },
+        }
+    }
+
+    /// After how long the others are asked, too; none if there is none.
+    fn hedge_after(&self) -> Option<std::time::Duration> {
+        let calls = &self.generation.calls;
+        let after = calls.hedge_after(self.pace)?;
+        let another = |shard: &u32| self.generation.spare(*shard, &self.member);
+        self.shards.iter().any(another).then_some(after)
+    }
+
+    /// Takes the member's answer, or asks others.
+    async fn finish(&self, begun: Instant, answer: Result<T, Failure>) -> Gathered<T> {
+        match answer {
+            Err(failure) if failure.may_try_another() => {
+                if !self.generation.calls.retries.spend() {
+                    return Gathered::of(Err(failure), &self.shards);
+                }
+                let mut found = self.elsewhere().await;
+                for (_, why) in &mut found.lost {
+                    if matches!(why, Failure::Unreachable(_)) {
+                        *why = failure.clone();
+                    }
+                }
+                found
+            }
+            answer => self.note(begun, answer),
+        }
+    }
+
+    fn note(&self, begun: Instant, answer: Result<T, Failure>) -> Gathered<T> {
+        if answer.is_ok() {
+            self.pace.record(begun.elapsed());
+        }
+        Gathered::of(answer, &self.shards)
+    }
+
+    /// Asks the other holders of the shards.
+    async fn elsewhere(&self) -> Gathered<T> {
+        let shards = self.shards.iter().copied();
+        let (calls, orphans) = assign(self.generation, shards, Some(&self.member));
+        let asked = calls.into_iter().map(|(member, shards)| async move {
+            Gathered::of((self.ask)(member, shards.clone()).await, &shards)
+        });
+        let mut gathered = Gathered::join(join_all(asked).await);
+        gathered.lost.extend(orphans);
+        gathered
+    }
+}
+
+type Assigned = Vec<(Arc<Replica>, Vec<u32>)>;
 
 /// Chooses a holder for each shard, other than `not`, and collects the shards by member.
 fn assign(
     generation: &Held,
     shards: impl IntoIterator<Item = u32>,
     not: Option<&Replica>,
-) -> (Calls, Vec<(u32, Failure)>) {
-    let mut calls = Calls::new();
+) -> (Assigned, Vec<(u32, Failure)>) {
+    let mut calls = Assigned::new();
     let mut orphans = Vec::new();
     for shard in shards {
         let Some(holder) = generation.holder(shard, not) else {

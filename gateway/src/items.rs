@@ -7,11 +7,7 @@ use proto::v1::{GetItemsRequest, ItemRef, catalog_service_client::CatalogService
 use tokio::time::Instant;
 
 use crate::{
-    answer::Candidate,
-    fanout,
-    hit::Hit,
-    replica::{ANSWER_BYTES, Failure},
-    topology::Held,
+    answer::Candidate, failure::Failure, fanout, hit::Hit, replica::ANSWER_BYTES, topology::Held,
 };
 
 /// An item as its tower tells it; the gateway only passes it on.
@@ -51,27 +47,32 @@ pub(crate) async fn fetch(
         });
     }
     let shards: Vec<_> = by_shard.keys().copied().collect();
-    let gathered = fanout::gather(generation, shards, |member, shards| {
-        let request = GetItemsRequest {
-            generation: generation.manifest.id.clone(),
-            items: shards
-                .iter()
-                .filter_map(|shard| by_shard.get(shard))
-                .flatten()
-                .cloned()
-                .collect(),
-        };
-        async move {
-            member
-                .probe(request, until, |channel, request| async {
-                    CatalogServiceClient::new(channel)
-                        .max_decoding_message_size(ANSWER_BYTES)
-                        .get_items(request)
-                        .await
-                })
-                .await
-        }
-    })
+    let gathered = fanout::gather(
+        generation,
+        &generation.calls.items,
+        shards,
+        |member, shards| {
+            let request = GetItemsRequest {
+                generation: generation.manifest.id.clone(),
+                items: shards
+                    .iter()
+                    .filter_map(|shard| by_shard.get(shard))
+                    .flatten()
+                    .cloned()
+                    .collect(),
+            };
+            async move {
+                member
+                    .probe(request, until, |channel, request| async {
+                        CatalogServiceClient::new(channel)
+                            .max_decoding_message_size(ANSWER_BYTES)
+                            .get_items(request)
+                            .await
+                    })
+                    .await
+            }
+        },
+    )
     .await;
     let items = gathered.answers.into_iter().flat_map(|answer| answer.items);
     Fetched {

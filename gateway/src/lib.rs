@@ -3,42 +3,51 @@
 //! Top floor of the house, over `service` and `generation`; it links neither ONNX Runtime nor usearch, and knows the
 //! towers only by the wire.
 //!
-//! The way of a recall: `grpc` -> `recall` -> `user_tower` -> `scatter` -> `merge` -> `items`; `fallback` stands in
+//! The way of a recall: `grpc` -> `recall` -> `user_tower` -> `scatter` -> `merge` -> `items`; `last` and `fallback` stand in
 //! for a user tower that cannot be reached. Beside it `topology` follows the members and the store, and gives each
-//! call one `view` to keep. `grpc` also passes events and catalog calls on to the members that can answer them.
+//! call one `view` to keep. Calls to shards go through `fanout`, which asks another `replica` once more where one is unreachable or
+//! slow, as `calls` allows. `grpc` also passes events and catalog calls on to the members that can answer them.
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use generation::store::Store;
 use service::{Settings as _, drain::Shutdown, health::Health};
 use tokio::net::TcpListener;
+use tonic::transport::Endpoint;
 
-use crate::{config::Config, grpc::HEALTH, topology::Topology};
+use crate::{config::Config, topology::Topology};
 
 mod answer;
 mod budget;
+mod calls;
 pub mod config;
 mod error;
 mod exclusion;
+mod failure;
 mod fallback;
 mod fanout;
 mod filter;
 mod grpc;
 mod hit;
 mod items;
+mod last;
 mod merge;
+mod pace;
 mod query;
 mod recall;
 mod replica;
+mod retries;
 mod scatter;
+mod shard_k;
+#[cfg(test)]
+mod simulation;
 mod topology;
 mod user_tower;
 
 /// Serves on `listener` until `shutdown`.
 ///
 /// # Errors
-/// If a setting cannot work, the store cannot be opened, a member's address cannot be parsed, or serving fails.
+/// If a setting cannot work, the store cannot be opened, or serving fails.
 pub async fn serve(
     config: Config,
     listener: TcpListener,
@@ -46,11 +55,11 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     config.validate()?;
     let store = Store::open(&config.store)?;
-    let topology = Topology::new(store, &config).context("a member's address")?;
-    let topology = Arc::new(topology);
-    let health = Health::new(&HEALTH);
+    let connect = |endpoint: Endpoint| endpoint.connect_lazy();
+    let topology = Arc::new(Topology::new(store, &config, connect));
+    let health = Health::new(&grpc::services(&config));
 
-    let routes = grpc::routes(&topology, &config);
+    let routes = grpc::routes(&topology, &config, &shutdown);
     // Dropped beside the server; if it panics, the server ends too.
     let following = topology.follow(|view| grpc::tell(view, &health));
     let descriptors = [proto::DESCRIPTORS];

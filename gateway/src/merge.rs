@@ -11,13 +11,16 @@ use crate::hit::Hit;
 ///
 /// Each list must be best first itself. Of an item that several lists have, the best hit counts. Looks at no
 /// more than the first hit of each list and those that it takes.
-pub(crate) fn merge(lists: Vec<Vec<Hit>>, k: usize) -> Vec<Hit> {
-    debug_assert!(lists.iter().all(|list| list.is_sorted()));
-    let mut rests: Vec<_> = lists.into_iter().map(Vec::into_iter).collect();
+pub(crate) fn merge<'a>(lists: impl IntoIterator<Item = &'a [Hit]>, k: usize) -> Vec<Hit> {
+    let mut rests: Vec<_> = lists
+        .into_iter()
+        .inspect(|list| debug_assert!(list.is_sorted()))
+        .map(<[Hit]>::iter)
+        .collect();
     let mut heads: BinaryHeap<_> = rests
         .iter_mut()
         .enumerate()
-        .filter_map(|(list, rest)| Some(Reverse((rest.next()?, list))))
+        .filter_map(|(list, rest)| Some(Reverse((*rest.next()?, list))))
         .collect();
 
     let mut taken = HashSet::with_capacity(k);
@@ -29,7 +32,7 @@ pub(crate) fn merge(lists: Vec<Vec<Hit>>, k: usize) -> Vec<Hit> {
             merged.push(best);
         }
         if let Some(next) = rests[list].next() {
-            heads.push(Reverse((next, list)));
+            heads.push(Reverse((*next, list)));
         }
     }
     merged
@@ -51,8 +54,12 @@ mod tests {
         }
     }
 
+    fn merged(lists: &[Vec<Hit>], k: usize) -> Vec<Hit> {
+        merge(lists.iter().map(Vec::as_slice), k)
+    }
+
     fn ids(lists: Vec<Vec<Hit>>, k: usize) -> Vec<u64> {
-        merge(lists, k).iter().map(|hit| hit.id).collect()
+        merged(&lists, k).iter().map(|hit| hit.id).collect()
     }
 
     #[test]
@@ -63,8 +70,8 @@ mod tests {
 
     #[test]
     fn an_item_of_two_lists_stands_once_with_its_best_score() {
-        let merged = merge(vec![vec![hit(1, 0.9), hit(7, 0.1)], vec![hit(7, 0.8)]], 10);
-        assert_eq!(merged, [hit(1, 0.9), hit(7, 0.8)]);
+        let lists = [vec![hit(1, 0.9), hit(7, 0.1)], vec![hit(7, 0.8)]];
+        assert_eq!(merged(&lists, 10), [hit(1, 0.9), hit(7, 0.8)]);
     }
 
     #[test]
@@ -103,7 +110,7 @@ mod tests {
             let mut taken = HashSet::new();
             all.retain(|hit| taken.insert(hit.id));
             all.truncate(k);
-            prop_assert_eq!(merge(lists, k), all);
+            prop_assert_eq!(merged(&lists, k), all);
         }
     }
 }

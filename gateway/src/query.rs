@@ -23,6 +23,8 @@ pub(crate) struct Query {
     pub(crate) with_item: bool,
     /// The least coverage that is an answer, 0 to 1.
     pub(crate) min_coverage: f64,
-    /// The generation to answer from; empty means the pinned one.
+    /// The generation to answer from; empty means the pinned one, or the candidate's share of it.
     pub(crate) generation: String,
+    /// Whom a traffic policy treats alike.
+    pub(crate) experiment_unit: String,
 }

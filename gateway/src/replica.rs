@@ -1,30 +1,35 @@
-//! One member's address: its connection, how busy and how fast it is, whether it fails.
+//! One member's address: its connection, how busy and how fast it is, whether it is given work.
+
+mod pick;
+mod standing;
 
 use std::{
     fmt,
     future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
-use service::status;
 use tokio::time::{Instant, timeout_at};
 use tonic::{
-    Code, Request, Response, Status,
+    Request, Response, Status,
     transport::{Channel, Endpoint, Error},
 };
 
-/// After so many failures in a row a member is asked nothing but how it does, until it answers that.
-const FAILURES: u32 = 3;
+use crate::failure::Failure;
+use standing::Standing;
+
+pub(crate) use pick::pick;
+
 /// The greatest answer of a member, such as a user with millions of seen items.
 pub(crate) const ANSWER_BYTES: usize = 32 << 20;
 /// Each answer moves the expected latency by one part in so many towards its own.
 const SMOOTHING: u64 = 8;
 /// A call that gave the member less time than this says nothing when it ends without an answer.
 const FAIR: Duration = Duration::from_millis(100);
+
+/// How a connection that opens with the first call is made.
+pub(crate) type Connect = fn(Endpoint) -> Channel;
 
 /// A member at one address.
 pub(crate) struct Replica {
@@ -33,42 +38,30 @@ pub(crate) struct Replica {
     in_flight: AtomicU32,
     /// Exponentially weighted moving average, in microseconds; 0 before the first answer.
     latency_us: AtomicU64,
-    /// Calls in a row that did not reach the member or got no answer in time.
-    failures: AtomicU32,
-}
-
-/// Why a member gave no answer.
-#[derive(Clone, Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    /// The member cannot be reached.
-    #[error("unreachable: {0}")]
-    Unreachable(String),
-    /// The member did not answer in time.
-    #[error("no answer in time")]
-    Late,
-    /// The member answered with an error.
-    #[error("{}: {}", .0.code(), .0.message())]
-    Refused(Status),
-    /// The member's answer breaks the contract.
-    #[error("malformed answer: {0}")]
-    Malformed(String),
+    /// Whether it says that it serves.
+    serving: AtomicBool,
+    standing: Standing,
 }
 
 impl Replica {
     /// Prepares a connection that opens with the first call.
-    pub(crate) fn new(address: &str, connect_timeout: Duration) -> Result<Self, Error> {
-        let channel = Endpoint::from_shared(address.to_owned())?
+    pub(crate) fn new(
+        address: &str,
+        connect_timeout: Duration,
+        connect: Connect,
+    ) -> Result<Self, Error> {
+        let endpoint = Endpoint::from_shared(address.to_owned())?
             .connect_timeout(connect_timeout)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(Duration::from_secs(10))
-            .keep_alive_timeout(Duration::from_secs(5))
-            .connect_lazy();
+            .keep_alive_timeout(Duration::from_secs(5));
         Ok(Self {
             address: address.to_owned(),
-            channel,
+            channel: connect(endpoint),
             in_flight: AtomicU32::new(0),
             latency_us: AtomicU64::new(0),
-            failures: AtomicU32::new(0),
+            serving: AtomicBool::new(false),
+            standing: Standing::new(),
         })
     }
 
@@ -77,9 +70,34 @@ impl Replica {
         &self.address
     }
 
-    /// Whether the last calls all failed to reach the member.
-    pub(crate) fn is_failing(&self) -> bool {
-        self.failures.load(Relaxed) >= FAILURES
+    /// The connection, for calls that last.
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Notes whether the member says that it serves; returns whether it said otherwise before.
+    pub(crate) fn says_serving(&self, serving: bool) -> bool {
+        self.serving.swap(serving, Relaxed) != serving
+    }
+
+    /// Whether the member says that it serves.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.serving.load(Relaxed)
+    }
+
+    /// Whether the member is left out, for its last calls all failed.
+    pub(crate) fn is_out(&self) -> bool {
+        self.standing.is_out()
+    }
+
+    /// The smaller, the better to ask; none for a member that neither says that it serves nor answers.
+    pub(crate) fn rank(&self) -> Option<u8> {
+        match (self.is_serving(), self.is_out()) {
+            (true, false) => Some(0),
+            (true, true) => Some(1),
+            (false, false) => Some(2),
+            (false, true) => None,
+        }
     }
 
     /// Makes one call that ends at `until`, and learns from it how fast the member is.
@@ -95,7 +113,7 @@ impl Replica {
         let started = Instant::now();
         let _in_flight = InFlight::new(&self.in_flight);
         let answer = self.probe(message, until, rpc).await;
-        if answer.is_ok() {
+        if matches!(answer, Ok(_) | Err(Failure::Late)) {
             self.learn(started.elapsed());
         }
         answer
@@ -122,12 +140,16 @@ impl Replica {
         };
         match &answer {
             Err(Failure::Late) if time < FAIR => {}
-            Err(Failure::Unreachable(_) | Failure::Late) => {
-                self.failures.fetch_add(1, Relaxed);
-            }
-            _ => self.failures.store(0, Relaxed),
+            Err(Failure::Unreachable(_) | Failure::Late) => self.standing.failed(),
+            _ => self.standing.answered(),
         }
         answer
+    }
+
+    /// Notes that another member answered while this one was asked for `so_long`.
+    pub(crate) fn outrun(&self, so_long: Duration) {
+        self.learn(so_long);
+        self.standing.failed();
     }
 
     fn learn(&self, latency: Duration) {
@@ -141,10 +163,11 @@ impl Replica {
         self.latency_us.store(expected.max(1), Relaxed);
     }
 
-    /// How long one more call is likely to take: expected latency times the calls it would share the member with.
-    fn cost(&self) -> u64 {
-        let in_flight = u64::from(self.in_flight.load(Relaxed));
-        self.latency_us.load(Relaxed).saturating_mul(in_flight + 1)
+    /// How long one more call is likely to take: expected latency times the calls it would share the member with, and more as long
+    /// as the member begins.
+    fn cost(&self) -> f64 {
+        let in_flight = f64::from(self.in_flight.load(Relaxed));
+        self.latency_us.load(Relaxed) as f64 * (in_flight + 1.0) * self.standing.burden()
     }
 }
 
@@ -152,62 +175,6 @@ impl fmt::Debug for Replica {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.address)
     }
-}
-
-impl Failure {
-    /// What a failed call means.
-    ///
-    /// Errors made on this side of the wire say that the member cannot be reached; so does UNAVAILABLE without a reason
-    /// of the house, as a proxy answers.
-    fn of(status: Status, until: Instant) -> Self {
-        let local = std::error::Error::source(&status).is_some();
-        let code = status.code();
-        if code == Code::DeadlineExceeded || Instant::now() >= until {
-            Self::Late
-        } else if local || code == Code::Unavailable && status::reason(&status).is_none() {
-            Self::Unreachable(status.message().to_owned())
-        } else {
-            Self::Refused(status)
-        }
-    }
-
-    /// Whether another member that holds the same may answer instead.
-    pub(crate) fn may_try_another(&self) -> bool {
-        match self {
-            Self::Unreachable(_) => true,
-            Self::Refused(status) => status.code() == Code::Unavailable,
-            _ => false,
-        }
-    }
-}
-
-/// Chooses one of the members by power of two choices: of two at random, the one with the smaller cost.
-pub(crate) fn pick<'a>(members: &[&'a Arc<Replica>]) -> Option<&'a Arc<Replica>> {
-    let count = members.len() as u64;
-    match members {
-        [] => None,
-        [only] => Some(only),
-        _ => {
-            let dice = roll();
-            let first = dice % count;
-            let second = (first + 1 + (dice >> 32) % (count - 1)) % count;
-            let (first, second) = (members[first as usize], members[second as usize]);
-            Some(if second.cost() < first.cost() {
-                second
-            } else {
-                first
-            })
-        }
-    }
-}
-
-/// Numbers that look random: a counter through the finalizer of splitmix64.
-fn roll() -> u64 {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let mut z = COUNTER.fetch_add(0x9e37_79b9_7f4a_7c15, Relaxed);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// Counts one call while it lives, also one that is dropped half way.
@@ -230,10 +197,14 @@ impl Drop for InFlight<'_> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use std::sync::Arc;
+
     use super::*;
 
     fn replica(latency_ms: u64, in_flight: u32) -> Arc<Replica> {
-        let replica = Replica::new("http://127.0.0.1:1", Duration::from_millis(100)).unwrap();
+        let timeout = Duration::from_millis(100);
+        let connect: Connect = |endpoint| endpoint.connect_lazy();
+        let replica = Replica::new("http://127.0.0.1:1", timeout, connect).unwrap();
         replica.learn(Duration::from_millis(latency_ms));
         replica.in_flight.store(in_flight, Relaxed);
         Arc::new(replica)
@@ -249,7 +220,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn every_one_of_many_equal_members_gets_its_turn() {
         let members: Vec<_> = (0..5).map(|_| replica(1, 0)).collect();
         let members: Vec<_> = members.iter().collect();
@@ -263,20 +234,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn failures_in_a_row_mark_a_member_and_one_answer_clears_it() {
-        let replica = replica(1, 0);
-        let until = Instant::now() + Duration::from_secs(60);
-        let fail = async |_: Channel, _: Request<()>| -> Result<Response<()>, _> {
-            Err(Status::unavailable("gone"))
-        };
-        for _ in 0..FAILURES {
-            assert!(!replica.is_failing());
-            replica.call((), until, fail).await.unwrap_err();
+    async fn a_member_that_was_outrun_seems_slower_and_is_left_out_in_the_end() {
+        let (stalled, good) = (replica(1, 0), replica(2, 0));
+        for _ in 0..standing::FAILURES {
+            assert!(!stalled.is_out());
+            stalled.outrun(Duration::from_millis(20));
         }
-        assert!(replica.is_failing());
-        let answer = async |_: Channel, _: Request<()>| Ok(Response::new(()));
-        replica.call((), until, answer).await.unwrap();
-        assert!(!replica.is_failing());
+        assert!(stalled.is_out());
+        assert!(Arc::ptr_eq(pick(&[&stalled, &good]).unwrap(), &good));
     }
 
     #[tokio::test]

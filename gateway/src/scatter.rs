@@ -1,4 +1,4 @@
-//! Searches every shard of a generation at once, and decodes what comes by the soft deadline into hits.
+//! Searches every shard of a generation at once, and merges what comes by the soft deadline.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +10,14 @@ use crate::{
     answer::{Coverage, Degraded},
     error::Error,
     exclusion::Exclusion,
+    failure::Failure,
     fanout::{self, Gathered},
     filter::Filter,
     hit::{Hit, Source},
+    merge::merge,
     query::Query,
-    replica::{ANSWER_BYTES, Failure},
+    replica::ANSWER_BYTES,
+    shard_k::shard_k,
     topology::Held,
     user_tower::Interests,
 };
@@ -22,17 +25,19 @@ use crate::{
 /// What the shards found.
 #[derive(Debug)]
 pub(crate) struct Scattered {
-    /// The hits of each shard that answered, best first.
-    pub(crate) lists: Vec<Vec<Hit>>,
+    /// The best hits of all shards that answered, best first.
+    pub(crate) hits: Vec<Hit>,
     /// What was searched.
     pub(crate) coverage: Coverage,
     /// Why shards are missing.
     pub(crate) degraded: BTreeSet<Degraded>,
 }
 
-/// Searches all shards, each without the excluded items that it would hold.
+/// Searches all shards for the best `query.k` items, each without the excluded items that it would hold.
 ///
-/// A shard without an answer by `until` is a smaller answer, not an error.
+/// Of many shards each is asked for fewer, as many as it almost surely has of the best; one whose every hit is among the best may have
+/// more of them, and is asked for all. So the answer is the same as if every shard had been. A shard without an answer by `until` is a
+/// smaller answer, not an error.
 ///
 /// # Errors
 /// If no shard answered, or a member does not hold what it said it holds ([`Error::Stale`]).
@@ -43,41 +48,98 @@ pub(crate) async fn search(
     query: &Query,
     until: Instant,
 ) -> Result<Scattered, Error> {
-    let gathered = fanout::gather(generation, 0..generation.shards(), |member, shards| {
-        let request = SearchRequest {
-            generation: generation.manifest.id.clone(),
-            interests: Some(interests.vectors.clone()),
-            shards: shards
-                .iter()
-                .map(|&shard| ShardQuery {
-                    shard,
-                    exclude: exclusion.of(shard).to_vec(),
-                })
-                .collect(),
-            k: query.k as u32,
-            exact: query.exact,
-            filter: query.filter.as_ref().map(Filter::to_wire),
-            as_of: None,
-        };
-        async move {
-            let answer = member
-                .call(request, until, |channel, request| async {
-                    SearchServiceClient::new(channel)
-                        .max_decoding_message_size(ANSWER_BYTES)
-                        .search(request)
-                        .await
-                })
-                .await?;
-            decode(answer.shards, &shards, interests)
+    let asking = Asking {
+        generation,
+        interests,
+        exclusion,
+        query,
+        until,
+    };
+    let asked = shard_k(query.k, generation.shards());
+    let Gathered { answers, lost } = asking.ask(0..generation.shards(), asked).await;
+    let mut shards: Vec<Shard> = answers.into_iter().flatten().collect();
+    let mut losses = Losses::of(generation, lost)?;
+    let mut hits = merged(&shards, query.k);
+    let more: Vec<u32> = shards
+        .iter()
+        .filter(|shard| shard.may_have_more(asked, query.k, &hits))
+        .map(|shard| shard.number)
+        .collect();
+    if !more.is_empty() {
+        let Gathered { answers, lost } = asking.ask(more, query.k).await;
+        // Where nothing comes, what was found before counts, and the answer says that it may be worse.
+        losses.add(Losses::of(generation, lost)?);
+        for again in answers.into_iter().flatten() {
+            shards.retain(|shard| shard.number != again.number);
+            shards.push(again);
         }
-    })
-    .await;
-    cover(generation, gathered)
+        hits = merged(&shards, query.k);
+    }
+    match losses.first.take() {
+        Some(failure) if shards.is_empty() => Err(failure),
+        _ => Ok(Scattered {
+            hits,
+            coverage: cover(generation, &shards),
+            degraded: losses.degraded,
+        }),
+    }
+}
+
+fn merged(shards: &[Shard], k: usize) -> Vec<Hit> {
+    merge(shards.iter().map(|shard| shard.hits.as_slice()), k)
+}
+
+/// A search that is the same for every member.
+struct Asking<'a> {
+    generation: &'a Held,
+    interests: &'a Interests,
+    exclusion: &'a Exclusion,
+    query: &'a Query,
+    until: Instant,
+}
+
+impl Asking<'_> {
+    /// Asks each of the shards for its best `k`.
+    async fn ask(&self, shards: impl IntoIterator<Item = u32>, k: usize) -> Gathered<Vec<Shard>> {
+        let pace = &self.generation.calls.search;
+        fanout::gather(self.generation, pace, shards, |member, shards| {
+            let request = self.request(&shards, k);
+            async move {
+                let answer = member
+                    .call(request, self.until, |channel, request| async {
+                        SearchServiceClient::new(channel)
+                            .max_decoding_message_size(ANSWER_BYTES)
+                            .search(request)
+                            .await
+                    })
+                    .await?;
+                decode(answer.shards, &shards, self.interests)
+            }
+        })
+        .await
+    }
+
+    fn request(&self, shards: &[u32], k: usize) -> SearchRequest {
+        let shards = shards.iter().map(|&shard| ShardQuery {
+            shard,
+            exclude: self.exclusion.of(shard).to_vec(),
+        });
+        SearchRequest {
+            generation: self.generation.manifest.id.clone(),
+            interests: Some(self.interests.vectors.clone()),
+            shards: shards.collect(),
+            k: k as u32,
+            exact: self.query.exact,
+            filter: self.query.filter.as_ref().map(Filter::to_wire),
+            as_of: None,
+        }
+    }
 }
 
 /// One shard's answer.
 #[derive(Debug)]
 struct Shard {
+    number: u32,
     hits: Vec<Hit>,
     eligible: u64,
     searched: u64,
@@ -148,6 +210,7 @@ fn decode_shard(shard: ShardHits, asked: &Interests) -> Result<Shard, Failure> {
         )));
     }
     Ok(Shard {
+        number,
         hits,
         eligible: shard.eligible,
         searched: shard.searched,
@@ -190,39 +253,43 @@ impl Losses {
         }
         Ok(losses)
     }
+
+    fn add(&mut self, more: Self) {
+        self.degraded.extend(more.degraded);
+        self.first = self.first.take().or(more.first);
+    }
+}
+
+impl Shard {
+    /// Whether the shard, asked for `asked` of `k` hits, may have more that belong to the `best`: it has more, and all that it gave are.
+    fn may_have_more(&self, asked: usize, k: usize, best: &[Hit]) -> bool {
+        let cut = asked < k && self.hits.len() == asked && self.eligible > asked as u64;
+        cut && (best.len() < k || self.hits.last() <= best.last())
+    }
 }
 
 /// Sums up what the shards say they searched, and what the missing ones would have had to search.
 ///
 /// A missing shard counts in full, for which excluded items it holds is not known: coverage may be
 /// understated, never overstated.
-fn cover(generation: &Held, gathered: Gathered<Vec<Shard>>) -> Result<Scattered, Error> {
+fn cover(generation: &Held, shards: &[Shard]) -> Coverage {
     let mut coverage = Coverage {
         shards_total: generation.shards(),
+        shards_answered: shards.len() as u32,
+        exact: !shards.is_empty() && shards.iter().all(|shard| shard.exact),
+        delta: shards.iter().map(|shard| shard.delta).min().unwrap_or(0),
         ..Coverage::default()
     };
-    for (shard, _) in &gathered.lost {
-        coverage.items_eligible += generation.shard_items(*shard);
-        coverage.items_total += generation.shard_items(*shard);
-    }
-    let Losses { degraded, first } = Losses::of(generation, gathered.lost)?;
-
-    let shards: Vec<_> = gathered.answers.into_iter().flatten().collect();
-    coverage.shards_answered = shards.len() as u32;
-    coverage.exact = !shards.is_empty() && shards.iter().all(|shard| shard.exact);
-    for shard in &shards {
+    for shard in shards {
         coverage.items_eligible += shard.eligible;
         coverage.items_searched += shard.searched.min(shard.eligible);
         coverage.items_total += shard.items;
         coverage.items_fresh += shard.fresh_items;
     }
-    coverage.delta = shards.iter().map(|shard| shard.delta).min().unwrap_or(0);
-    match first {
-        Some(failure) if shards.is_empty() => Err(failure),
-        _ => Ok(Scattered {
-            lists: shards.into_iter().map(|shard| shard.hits).collect(),
-            coverage,
-            degraded,
-        }),
+    let answered: BTreeSet<u32> = shards.iter().map(|shard| shard.number).collect();
+    for shard in (0..generation.shards()).filter(|shard| !answered.contains(shard)) {
+        coverage.items_eligible += generation.shard_items(shard);
+        coverage.items_total += generation.shard_items(shard);
     }
+    coverage
 }

@@ -1,99 +1,95 @@
 //! Follows the members and the store, so that every recall starts from one consistent view of both.
 
+mod crew;
+mod follower;
 mod held;
+mod look;
 mod pin;
-mod poll;
+mod resolve;
+mod srv;
 mod view;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
     time::Duration,
 };
 
-use futures::future::join_all;
-use generation::store::{Current, Members, Store};
+use generation::{
+    lease::Leases,
+    open,
+    store::{Current, Members, Store},
+};
 use tokio::{
-    sync::{Mutex, watch},
+    sync::{Notify, watch},
     time::{Instant, interval, timeout_at},
 };
 use tracing::{debug, info, warn};
 
 use crate::{
+    calls::Calls,
     config::{Config, TopologyConfig},
     error::Error,
-    replica::Replica,
+    replica::Connect,
 };
-use poll::ItemMember;
+use crew::{Crew, Member};
+use follower::Orders;
+use look::{ITEM_TOWERS, Models, Shards, USER_TOWERS};
 
 pub(crate) use held::Held;
-pub(crate) use poll::UserMember;
-pub(crate) use view::View;
+pub(crate) use resolve::Place;
+pub(crate) use view::{UserMember, Variant, View};
 
 /// The members, the store, and the newest view of them.
 #[derive(Debug)]
 pub(crate) struct Topology {
-    store: Store,
-    user_towers: BTreeMap<String, Arc<Replica>>,
-    item_towers: Vec<Arc<Replica>>,
-    timeout: Duration,
-    refresh: Duration,
-    patience: Duration,
+    /// Where generations and pointers are.
+    pub(crate) store: Store,
+    /// Generations that callers asked to be kept.
+    pub(crate) leases: Leases,
+    item_towers: Vec<Place>,
+    user_towers: Vec<Place>,
+    config: TopologyConfig,
+    connect: Connect,
+    calls: Arc<Calls>,
     view: watch::Sender<Arc<View>>,
-    /// Polls begun so far.
-    begun: AtomicU64,
-    memory: Mutex<Memory>,
+    /// Nobody shall go by an older look than this.
+    since: watch::Sender<Instant>,
 }
 
-/// What one poll leaves to the next.
+/// What one view leaves to the next.
 #[derive(Debug, Default)]
 struct Memory {
+    /// When the store was read.
+    read: Option<Instant>,
     current: Option<Current>,
     members: Option<Members>,
-    item_members: Vec<ItemMember>,
-    user_members: Vec<UserMember>,
     held: BTreeMap<String, Arc<Held>>,
     /// The generation that CURRENT wants served and that is not pinned, and since when.
     awaited: Option<(String, Instant)>,
 }
 
+/// What all members said last.
+struct Reports {
+    items: Vec<Member<Shards>>,
+    users: Vec<Member<Models>>,
+}
+
 impl Topology {
-    /// Prepares connections to the members; nobody is asked yet.
-    ///
-    /// # Errors
-    /// If an address cannot be parsed.
-    pub(crate) fn new(store: Store, config: &Config) -> Result<Self, tonic::transport::Error> {
-        let TopologyConfig {
-            refresh,
-            timeout,
-            connect_timeout,
-            patience,
-        } = config.topology;
-        let replica = |address: &str| Replica::new(address, connect_timeout).map(Arc::new);
-        let user_towers = config
-            .user_towers()
-            .map(|(name, address)| Ok((name.to_owned(), replica(address)?)))
-            .collect::<Result<_, _>>()?;
-        let item_towers = config
-            .item_towers
-            .iter()
-            .map(|address| replica(address))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
+    /// Knows the members by name only; nobody is asked yet. Connections are made by `connect`.
+    pub(crate) fn new(store: Store, config: &Config, connect: Connect) -> Self {
+        Self {
             store,
-            user_towers,
-            item_towers,
-            timeout,
-            refresh,
-            patience,
-            view: watch::Sender::new(Arc::default()),
-            begun: AtomicU64::new(0),
-            memory: Mutex::default(),
-        })
+            leases: Leases::default(),
+            item_towers: config.item_towers().collect(),
+            user_towers: config.user_towers().collect(),
+            config: config.topology.clone(),
+            connect,
+            calls: Arc::new(Calls::new(&config.retries)),
+            view: watch::Sender::default(),
+            since: watch::Sender::new(Instant::now()),
+        }
     }
 
     /// The newest view. Who keeps it for a whole call answers from one generation.
@@ -101,16 +97,22 @@ impl Topology {
         self.view.borrow().clone()
     }
 
-    /// Looks afresh: returns a view that was begun after this call, or the newest there is at `until`.
+    /// The newest view, and each that follows.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<View>> {
+        self.view.subscribe()
+    }
+
+    /// Looks afresh: returns a view of looks that were begun after this call, or the newest there is at `until`.
     pub(crate) async fn refresh(&self, until: Instant) -> Arc<View> {
-        let begun = self.begun.load(Relaxed);
-        let looked = timeout_at(until, async {
-            let mut memory = self.memory.lock().await;
-            if self.view.borrow().number <= begun {
-                self.poll(&mut memory).await;
-            }
+        let now = Instant::now();
+        let mut views = self.view.subscribe();
+        self.since.send_if_modified(|since| {
+            let older = *since < now;
+            *since = now.max(*since);
+            older
         });
-        if looked.await.is_err() {
+        let fresh = views.wait_for(|view| view.since.is_some_and(|since| since >= now));
+        if timeout_at(until, fresh).await.is_err() {
             warn!("the members could not be looked at in time");
         }
         self.view()
@@ -134,36 +136,68 @@ impl Topology {
         }
     }
 
-    /// Looks every now and then, for ever; tells `changed` of each view.
+    /// Follows members and store for ever; tells `changed` of each view.
     pub(crate) async fn follow(&self, changed: impl Fn(&View)) {
-        let mut ticks = interval(self.refresh);
-        loop {
-            ticks.tick().await;
-            self.poll(&mut *self.memory.lock().await).await;
-            changed(&self.view());
+        let (items, items_at) = watch::channel(BTreeSet::new());
+        let (users, users_at) = watch::channel(BTreeSet::new());
+        let every = self.config.resolve;
+        tokio::select! {
+            _ = resolve::follow(&self.item_towers, every, items) => {}
+            _ = resolve::follow(&self.user_towers, every, users) => {}
+            () = self.compose(items_at, users_at, changed) => {}
         }
     }
 
-    /// Asks the store and all members at once, and makes a new view of what they say.
-    async fn poll(&self, memory: &mut Memory) {
-        let number = self.begun.fetch_add(1, Relaxed) + 1;
-        let until = Instant::now() + self.timeout;
-        let items = self.item_towers.iter().enumerate().map(|(at, replica)| {
-            let before = memory.item_members.get(at);
-            poll::item_member(replica, before, until)
-        });
-        let users = self.user_towers.iter().enumerate().map(|(at, member)| {
-            let before = memory.user_members.get(at);
-            poll::user_member(member, before, until)
-        });
-        let (items, users, current, members) = tokio::join!(
-            join_all(items),
-            join_all(users),
-            self.store.current(),
-            self.store.members(),
-        );
-        memory.item_members = items;
-        memory.user_members = users;
+    /// Makes a new view whenever a member says something new, the members are others, or the store is to be read again.
+    async fn compose(
+        &self,
+        mut items_at: watch::Receiver<BTreeSet<String>>,
+        mut users_at: watch::Receiver<BTreeSet<String>>,
+        changed: impl Fn(&View),
+    ) {
+        let keep = watch::Sender::default();
+        let orders = Orders {
+            refresh: self.config.refresh,
+            timeout: self.config.timeout,
+            since: self.since.subscribe(),
+            keep: keep.subscribe(),
+            changed: Arc::new(Notify::new()),
+        };
+        let connect_timeout = self.config.connect_timeout;
+        let mut items = Crew::new(&ITEM_TOWERS, self.connect, connect_timeout);
+        let mut users = Crew::new(&USER_TOWERS, self.connect, connect_timeout);
+        let mut since = self.since.subscribe();
+        let mut memory = Memory::default();
+        let mut ticks = interval(self.config.refresh);
+        let mut due = true;
+        loop {
+            items.be(&items_at.borrow_and_update(), &orders);
+            users.be(&users_at.borrow_and_update(), &orders);
+            if due || memory.read < Some(*since.borrow_and_update()) {
+                self.read_store(&mut memory).await;
+            }
+            let reports = Reports {
+                items: items.members(),
+                users: users.members(),
+            };
+            self.learn_generations(&mut memory, &reports).await;
+            let view = self.look(&mut memory, &reports);
+            self.keep(&keep, &view);
+            changed(&view);
+            self.view.send_replace(Arc::new(view));
+            due = tokio::select! {
+                _ = ticks.tick() => true,
+                () = orders.changed.notified() => false,
+                Ok(()) = since.changed() => false,
+                Ok(()) = items_at.changed() => false,
+                Ok(()) = users_at.changed() => false,
+            };
+        }
+    }
+
+    async fn read_store(&self, memory: &mut Memory) {
+        memory.read = Some(Instant::now());
+        let (current, members) = tokio::join!(self.store.current(), self.store.members());
         match current {
             Ok(current) => memory.current = current.map(|current| current.value),
             Err(cause) => warn!(%cause, "CURRENT cannot be read"),
@@ -172,26 +206,19 @@ impl Topology {
             Ok(members) => memory.members = members.map(|members| members.value),
             Err(cause) => warn!(%cause, "MEMBERS cannot be read"),
         }
-        self.learn_generations(memory).await;
-
-        let mut view = View {
-            number,
-            pinned: self.view.borrow().pinned.clone(),
-            held: memory.held.clone(),
-            members: memory.members.clone(),
-            users: memory.user_members.clone(),
-        };
-        self.pin(&mut view, memory);
-        self.view.send_replace(Arc::new(view));
     }
 
     /// Reads the manifests of generations that members hold, and forgets those that nobody does.
-    async fn learn_generations(&self, memory: &mut Memory) {
+    async fn learn_generations(&self, memory: &mut Memory, reports: &Reports) {
+        let ids = reports.items.iter();
+        let ids: BTreeSet<_> = ids
+            .flat_map(|member| member.report.held.generations())
+            .collect();
         let mut held = BTreeMap::new();
-        for id in poll::generations(&memory.item_members) {
+        for id in ids {
             let manifest = match memory.held.get(id) {
                 Some(before) => before.manifest.clone(),
-                None => match generation::open::open(&self.store, id).await {
+                None => match open::open(&self.store, id).await {
                     Ok(opened) => Arc::new(opened.manifest),
                     Err(cause) => {
                         warn!(generation = id, %cause, "a member holds a generation that the store cannot give");
@@ -199,16 +226,40 @@ impl Topology {
                     }
                 },
             };
-            held.insert(
-                id.to_owned(),
-                Arc::new(Held::new(manifest, &memory.item_members)),
-            );
+            let known = Held::new(manifest, self.calls.clone(), &reports.items);
+            held.insert(id.to_owned(), Arc::new(known));
         }
         memory.held = held;
     }
 
-    /// Decides which generation the view answers from.
-    fn pin(&self, view: &mut View, memory: &mut Memory) {
+    /// Puts together what store and members say.
+    fn look(&self, memory: &mut Memory, reports: &Reports) -> View {
+        let now = Instant::now();
+        let items = reports.items.iter().map(|member| member.asked(now));
+        let users = reports.users.iter().map(|member| member.asked(now));
+        let looks = items.chain(users).chain([memory.read]);
+        let users = reports.users.iter().map(|member| UserMember {
+            name: member.report.held.name.clone(),
+            replica: member.replica.clone(),
+            healthy: member.is_healthy(),
+            held: member.report.held.generations.clone(),
+        });
+        let mut view = View {
+            since: looks.min().flatten(),
+            current: memory.current.clone(),
+            pinned: self.view.borrow().pinned.clone(),
+            candidate: None,
+            held: memory.held.clone(),
+            whole: BTreeSet::new(),
+            members: memory.members.clone(),
+            users: users.collect(),
+        };
+        self.pin(&mut view, memory, reports);
+        view
+    }
+
+    /// Decides which generations the view answers from.
+    fn pin(&self, view: &mut View, memory: &mut Memory, reports: &Reports) {
         let Some(current) = &memory.current else {
             return;
         };
@@ -219,20 +270,42 @@ impl Topology {
                 Duration::ZERO
             }
         };
-        let readiness = |id: &str| pin::readiness(view, id, &memory.item_members);
+        let readiness = |id: &str| pin::readiness(view, id, &reports.items);
         let chosen = pin::choose(
             current,
             view.pinned.as_deref(),
-            waited >= self.patience,
+            waited >= self.config.patience,
             readiness,
         );
         if chosen == Some(current.serving.as_str()) {
             memory.awaited = Some((current.serving.clone(), Instant::now()));
         }
         let chosen = chosen.map(str::to_owned);
+        let whole = view.held.keys();
+        let whole = whole.filter(|id| readiness(id) >= pin::Readiness::Whole);
+        view.whole = whole.cloned().collect();
+        let candidate = current.candidate.as_ref();
+        view.candidate = candidate
+            .filter(|candidate| view.is_whole(&candidate.generation))
+            .cloned();
         if chosen != view.pinned {
             info!(from = ?view.pinned, to = ?chosen, "generation pinned");
             view.pinned = chosen;
         }
+    }
+
+    /// Orders the members to keep what the view answers from, and what callers need.
+    fn keep(&self, keep: &watch::Sender<Arc<BTreeSet<String>>>, view: &View) {
+        let answering = view.pinned.iter();
+        let answering = answering.chain(view.candidate.iter().map(|on_trial| &on_trial.generation));
+        let needed = view.held.keys().filter(|id| self.leases.needs(id));
+        let wanted: BTreeSet<String> = answering.chain(needed).cloned().collect();
+        keep.send_if_modified(|kept| {
+            let changed = **kept != wanted;
+            if changed {
+                *kept = Arc::new(wanted);
+            }
+            changed
+        });
     }
 }

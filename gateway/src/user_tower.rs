@@ -9,8 +9,9 @@ use tokio::time::Instant;
 
 use crate::{
     error::Error,
+    failure::Failure,
     query::Query,
-    replica::{ANSWER_BYTES, Failure, Replica},
+    replica::{ANSWER_BYTES, Replica},
     topology::{Held, View},
 };
 
@@ -21,6 +22,8 @@ pub(crate) struct Who(UserQuery);
 /// An embedded user.
 #[derive(Debug)]
 pub(crate) struct User {
+    /// Changes with the history that was embedded, and with the model.
+    pub(crate) version: Version,
     /// One vector an interest, in the generation's space; none if nothing about the user says what to search for.
     pub(crate) interests: Interests,
     /// Every item that the user has seen, ascending.
@@ -31,6 +34,10 @@ pub(crate) struct User {
     pub(crate) stale_history: bool,
 }
 
+/// Which history was embedded with which model: the version that the tower tells, and the generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Version(u64, String);
+
 /// Query vectors `[count, dim]`, none of them zero, passed on as they came.
 #[derive(Clone, Debug)]
 pub(crate) struct Interests {
@@ -38,6 +45,13 @@ pub(crate) struct Interests {
     pub(crate) vectors: Vectors,
     /// The user's number of each, ascending.
     numbers: Vec<u32>,
+}
+
+impl User {
+    /// Bytes of the vectors and of what was seen.
+    pub(crate) fn bytes(&self) -> usize {
+        self.interests.vectors.f32.len() + self.seen.len() * size_of::<u64>()
+    }
 }
 
 impl Interests {
@@ -86,6 +100,17 @@ impl Who {
             context,
             consistency_token,
         })
+    }
+
+    /// The stored user, if that is all there is to know: nothing came with the call.
+    pub(crate) fn stored(&self) -> Option<&str> {
+        let plain = !self.0.user_id.is_empty() && self.0.context.is_none();
+        plain.then_some(self.0.user_id.as_str())
+    }
+
+    /// Whom a traffic policy treats alike, if the caller does not say.
+    pub(crate) fn id(&self) -> &str {
+        &self.0.user_id
     }
 
     /// Whether the caller asks for certain events to be included.
@@ -212,6 +237,7 @@ fn decode(
     }
     Ok(User {
         interests: Interests::new(interests),
+        version: Version(user.history_version, manifest.id.clone()),
         seen: user.seen,
         cold_start: user.cold_start,
         stale_history: user.stale_history,

@@ -7,7 +7,7 @@
 //! - [`rows`] item ids and vectors, mapped; [`manifest`] what a generation consists of
 //! - [`store`] where all lies: artifacts, generations, CURRENT and MEMBERS
 //! - [`publish`] stages and commits a generation; [`open`] reads one, hashing before use;
-//!   [`collect`] removes what CURRENT no longer names; [`rollback`] goes back to what it still holds
+//!   [`collect`] removes what CURRENT no longer names; [`traffic`] decides which generations answer, [`lease`] who needs one still
 //! - [`deltas`] what changed in the catalog since, delta by delta
 
 mod artifacts;
@@ -21,6 +21,7 @@ mod durable;
 pub mod error;
 mod executor;
 mod hash;
+pub mod lease;
 mod lock;
 pub mod manifest;
 mod name;
@@ -30,8 +31,9 @@ pub mod partition;
 pub mod placement;
 pub mod pointer;
 pub mod publish;
-pub mod rollback;
+
 pub mod rows;
 mod staging;
 pub mod store;
 mod swap;
+pub mod traffic;

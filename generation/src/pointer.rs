@@ -20,13 +20,26 @@ pub struct Versioned<T> {
 }
 
 /// Names the generations that are served.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Current {
     /// The generation that answers.
     pub serving: String,
     /// The generation that answered before, kept for going back.
     pub previous: Option<String>,
+    /// The generation that is on trial beside the one that serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub candidate: Option<Candidate>,
+}
+
+/// A generation on trial.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Candidate {
+    /// The generation.
+    pub generation: String,
+    /// The share of experiment units that it answers for, 0 to 1.
+    pub share: f64,
 }
 
 /// Names the user towers that share the users among them.
@@ -63,9 +76,46 @@ impl Version {
 }
 
 impl Current {
+    /// Only `serving` is named.
+    pub fn of(serving: impl Into<String>) -> Self {
+        Self {
+            serving: serving.into(),
+            previous: None,
+            candidate: None,
+        }
+    }
+
+    /// What follows when `generation` serves: the one that served is the previous, and a candidate that serves is none any more.
+    #[must_use]
+    pub fn followed_by(&self, generation: &str) -> Self {
+        let other = |candidate: &&Candidate| candidate.generation != generation;
+        Self {
+            serving: generation.to_owned(),
+            previous: Some(self.serving.clone()),
+            candidate: self.candidate.as_ref().filter(other).cloned(),
+        }
+    }
+
     /// The generations named, the serving one first.
     pub fn generations(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.serving.as_str()).chain(self.previous.as_deref())
+        let candidate = self.candidate.as_ref();
+        std::iter::once(self.serving.as_str())
+            .chain(candidate.map(|candidate| candidate.generation.as_str()))
+            .chain(self.previous.as_deref())
+    }
+}
+
+impl Candidate {
+    /// Whether recalls of `unit` are the candidate's. The units of another candidate are others.
+    pub fn takes(&self, unit: &str) -> bool {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.generation.as_bytes());
+        hasher.update(&[0]);
+        hasher.update(unit.as_bytes());
+        let mut place = [0; 8];
+        place.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
+        let place = u64::from_le_bytes(place) as f64 / u64::MAX as f64;
+        place < self.share
     }
 }
 
@@ -73,6 +123,17 @@ impl Pointer for Current {
     const NAME: &'static str = "CURRENT";
 
     fn check(&self) -> Result<(), Error> {
+        if let Some(Candidate { share, .. }) = &self.candidate
+            && !(0.0..=1.0).contains(share)
+        {
+            let expected = "a share from 0 to 1";
+            return Err(Error::mismatch(
+                Self::NAME,
+                "candidate.share",
+                share,
+                expected,
+            ));
+        }
         self.generations()
             .try_for_each(|id| name::check("generation", id).map(drop))
     }
@@ -131,4 +192,46 @@ pub(crate) fn encode<P: Pointer>(value: &P) -> Result<Vec<u8>, Error> {
         name: P::NAME.to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_candidate_takes_its_share_of_units_and_always_the_same() {
+        let candidate = |generation: &str, share| Candidate {
+            generation: generation.to_owned(),
+            share,
+        };
+        let units: Vec<_> = (0..10_000).map(|unit| unit.to_string()).collect();
+        for share in [0.0, 0.1, 0.5, 1.0] {
+            let taken = |generation| {
+                let candidate = candidate(generation, share);
+                let taken = units.iter().filter(|unit| candidate.takes(unit));
+                taken.collect::<Vec<_>>()
+            };
+            let found = taken("a").len() as f64 / 10_000.0;
+            assert!((found - share).abs() < 0.015, "{found} of {share}");
+            assert_eq!(taken("a"), taken("a"));
+            assert_eq!(taken("a") == taken("b"), share == 0.0 || share == 1.0);
+        }
+    }
+
+    #[test]
+    fn a_candidate_that_comes_to_serve_is_no_candidate_any_more() {
+        let candidate = Some(Candidate {
+            generation: "new".to_owned(),
+            share: 0.1,
+        });
+        let before = Current {
+            candidate: candidate.clone(),
+            ..Current::of("old")
+        };
+        let after = before.followed_by("new");
+        assert_eq!(after.serving, "new");
+        assert_eq!(after.previous.as_deref(), Some("old"));
+        assert_eq!(after.candidate, None);
+        assert_eq!(before.followed_by("other").candidate, candidate);
+    }
 }

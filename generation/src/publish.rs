@@ -17,7 +17,7 @@ use crate::{
     hash,
     manifest::{self, CatalogEntry, Engine, FileEntry, Manifest, Metric, Partitioner, ShardEntry},
     name, partition,
-    pointer::{Current, Versioned},
+    pointer::{Candidate, Current, Versioned},
     staging::StagedDir,
     store::Store,
     swap,
@@ -34,6 +34,17 @@ pub struct Staging {
     store: Store,
     dir: StagedDir,
     current: Option<Versioned<Current>>,
+}
+
+/// What a generation becomes when it is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It serves.
+    Serving,
+    /// It is on trial: the members load it, and it answers nothing until the traffic policy gives it a share. The first of a store
+    /// serves all the same.
+    Candidate,
 }
 
 /// What the manifest says beyond its files.
@@ -85,10 +96,18 @@ impl Staging {
     /// [`Error::Missing`] for a file that a shard lacks or an artifact that the store lacks,
     /// [`Error::Mismatch`] if the numbers contradict each other. What serves is then as it was.
     pub async fn commit(self, draft: Draft) -> Result<Manifest, Error> {
-        task::spawn_blocking(move || self.commit_now(draft)).await?
+        self.commit_as(draft, Role::Serving).await
     }
 
-    fn commit_now(self, draft: Draft) -> Result<Manifest, Error> {
+    /// Does the same for a generation that serves or, beside the one that serves, is on trial.
+    ///
+    /// # Errors
+    /// As [`Staging::commit`].
+    pub async fn commit_as(self, draft: Draft, role: Role) -> Result<Manifest, Error> {
+        task::spawn_blocking(move || self.commit_now(draft, role)).await?
+    }
+
+    fn commit_now(self, draft: Draft, role: Role) -> Result<Manifest, Error> {
         if !artifacts::has(&self.store, &draft.space)? {
             return Err(artifacts::missing(&draft.space));
         }
@@ -100,10 +119,7 @@ impl Staging {
         let text = manifest.seal()?;
         let version = self.current.as_ref().map(|current| current.version.clone());
         swap::expect::<Current>(&store, version.as_ref())?;
-        let new = Current {
-            serving: manifest.id.clone(),
-            previous: self.current.as_ref().map(|old| old.value.serving.clone()),
-        };
+        let new = self.successor(&manifest.id, role);
         claims::serving(&store, [manifest.id.as_str()], || {
             match store.bucket() {
                 Some(bucket) => self.upload(bucket, &manifest, &text)?,
@@ -112,6 +128,22 @@ impl Staging {
             swap::swap(&store, version.as_ref(), &new)
         })?;
         Ok(manifest)
+    }
+
+    /// What CURRENT says once the generation is there.
+    fn successor(&self, id: &str, role: Role) -> Current {
+        let old = self.current.as_ref().map(|old| &old.value);
+        match (old, role) {
+            (None, _) => Current::of(id),
+            (Some(old), Role::Serving) => old.followed_by(id),
+            (Some(old), Role::Candidate) => Current {
+                candidate: Some(Candidate {
+                    generation: id.to_owned(),
+                    share: 0.0,
+                }),
+                ..old.clone()
+            },
+        }
     }
 
     /// Puts the manifest beside the files, and all of them in place at once.

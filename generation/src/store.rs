@@ -30,7 +30,7 @@ use crate::{
     swap,
 };
 
-pub use crate::pointer::{Current, Members, Version, Versioned};
+pub use crate::pointer::{Candidate, Current, Members, Version, Versioned};
 
 /// The variable that says in which directory the stores in buckets keep their caches.
 pub const CACHE: &str = "TWOTOWER_CACHE";

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use generation::{collect::collect, rollback::roll_back, store::Store};
+use generation::{collect::collect, store::Store, traffic::roll_back};
 use serde::Serialize;
 use service::{
     config,

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+pub use generation::publish::Role;
 use serde::{Deserialize, Serialize};
 use service::{config, telemetry::TelemetryConfig};
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub parts: u32,
     /// Whether vectors of items that did not change, and graphs that need few changes, are kept.
     pub reuse: bool,
+    /// What the generation becomes.
+    pub publish_as: Role,
     /// How many generations stay in the store, those that CURRENT names among them.
     pub keep_generations: usize,
     /// What the catalog may be like.

@@ -38,6 +38,8 @@ pub enum Role {
     Serving,
     /// It answered before.
     Previous,
+    /// It is on trial.
+    Candidate,
 }
 
 /// What a manifest says.
@@ -92,6 +94,9 @@ pub async fn list(store: &Store) -> Result<Listing, Error> {
         let role = match &current {
             Some(current) if current.serving == id => Some(Role::Serving),
             Some(current) if current.previous.as_ref() == Some(&id) => Some(Role::Previous),
+            Some(current) if current.generations().any(|named| named == id) => {
+                Some(Role::Candidate)
+            }
             _ => None,
         };
         let found = match open::open(store, &id).await {
@@ -200,7 +205,7 @@ impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:<25}  {:<8}  {:>10}  {:>6}  {:>9}  space",
+            "{:<25}  {:<9}  {:>10}  {:>6}  {:>9}  space",
             "generation", "", "items", "shards", "MiB"
         )?;
         for Listed {
@@ -212,9 +217,10 @@ impl fmt::Display for Listing {
             let role = match role {
                 Some(Role::Serving) => "serving",
                 Some(Role::Previous) => "previous",
+                Some(Role::Candidate) => "candidate",
                 None => "",
             };
-            write!(f, "\n{generation:<25}  {role:<8}  ")?;
+            write!(f, "\n{generation:<25}  {role:<9}  ")?;
             match found {
                 Found::Manifest {
                     space,

@@ -21,7 +21,7 @@ pub(crate) const FILE: &str = "plan.json";
 const FORMAT: u32 = 1;
 
 /// What a job is made of.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Plan {
     /// The version of this file.

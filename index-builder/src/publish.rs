@@ -57,7 +57,8 @@ pub(crate) async fn job(job: &Arc<Job>) -> Result<Done<Summary>, Error> {
     let staging = task::spawn_blocking(move || stage(&staged, &built)).await??;
     // Read after the staging did, which expects what it read itself: if both are the plan's, so is what it expects.
     expect(job, job.store.current().await?.map(|current| current.value))?;
-    let manifest = staging.commit(draft(job, &shards, &verified)).await?;
+    let draft = draft(job, &shards, &verified);
+    let manifest = staging.commit_as(draft, job.config.publish_as).await?;
     let generation = manifest.id.clone();
     job.work.write(FILE, &Published { generation })?;
     let mut summary = summary(job, &shards, &verified, manifest)?;
@@ -65,24 +66,34 @@ pub(crate) async fn job(job: &Arc<Job>) -> Result<Done<Summary>, Error> {
     Ok(Done::now(name, summary))
 }
 
-/// The generation that the job became already: the one that is noted, or the one that serves if its files are the job's, whose
-/// publisher was killed before it could note that.
+/// The generation that the job became already: the one that is noted, or one that CURRENT came to name since if its files are the job's,
+/// whose publisher was killed before it could note that.
 async fn before(job: &Job, shards: &[Made<Shard>]) -> Result<Option<Manifest>, Error> {
     let noted: Option<Published> = job.work.read(FILE)?;
-    let current = job.store.current().await?.map(|current| current.value);
-    let id = match (noted, current) {
-        (Some(noted), _) => noted.generation,
-        (None, Some(current)) if job.plan.current.as_ref() != Some(&current) => current.serving,
-        _ => return Ok(None),
+    let ids = match noted {
+        Some(noted) => vec![noted.generation],
+        None => {
+            let current = job.store.current().await?.map(|current| current.value);
+            let planned = job.plan.current.iter().flat_map(Current::generations);
+            let planned: Vec<_> = planned.collect();
+            let named = current.iter().flat_map(Current::generations);
+            let new = named.filter(|id| !planned.contains(id));
+            new.map(str::to_owned).collect()
+        }
     };
-    let manifest = match open::open(&job.store, &id).await {
-        Ok(generation) => generation.manifest,
-        Err(_) => return Ok(None),
-    };
-    let mut files = shards.iter().flat_map(|made| &made.files);
-    let same = files
-        .all(|(name, file)| name == popularity::FILE || manifest.files.get(name) == Some(file));
-    Ok(Some(manifest).filter(|_| same))
+    for id in ids {
+        let Ok(generation) = open::open(&job.store, &id).await else {
+            continue;
+        };
+        let manifest = generation.manifest;
+        let mut files = shards.iter().flat_map(|made| &made.files);
+        let same = files
+            .all(|(name, file)| name == popularity::FILE || manifest.files.get(name) == Some(file));
+        if same {
+            return Ok(Some(manifest));
+        }
+    }
+    Ok(None)
 }
 
 /// Puts the files of the job into a directory of the store.
@@ -115,12 +126,10 @@ fn expect(job: &Job, found: Option<Current>) -> Result<(), JobError> {
         let current = current.as_ref();
         current.map_or("nothing".to_owned(), |current| current.serving.clone())
     };
-    match found == job.plan.current {
+    let (planned, found) = (words(&job.plan.current), words(&found));
+    match found == planned {
         true => Ok(()),
-        false => Err(JobError::Overtaken {
-            planned: words(&job.plan.current),
-            found: words(&found),
-        }),
+        false => Err(JobError::Overtaken { planned, found }),
     }
 }
 

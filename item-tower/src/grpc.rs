@@ -7,7 +7,7 @@ use proto::v1::{
     generation_service_server::GenerationServiceServer,
     item_tower_service_server::ItemTowerServiceServer, search_service_server::SearchServiceServer,
 };
-use service::blocking::Blocking;
+use service::{blocking::Blocking, drain::Shutdown};
 use tonic::{server::NamedService as _, service::Routes};
 
 use crate::{changing::Changing, models::Models};
@@ -40,6 +40,7 @@ pub(crate) fn routes(
     embedding: Blocking,
     searching: &Blocking,
     max_message_bytes: usize,
+    shutdown: Shutdown,
 ) -> Routes {
     let shards = Arc::clone(&changing.shards);
     let tower = item_tower::Service {
@@ -55,7 +56,7 @@ pub(crate) fn routes(
         blocking: searching.clone(),
         changing,
     };
-    let generation = generation::Service { shards };
+    let generation = generation::Service { shards, shutdown };
     Routes::new(ItemTowerServiceServer::new(tower).max_decoding_message_size(max_message_bytes))
         .add_service(
             SearchServiceServer::new(search)

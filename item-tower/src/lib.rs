@@ -82,7 +82,14 @@ pub async fn serve(
         max_items: config.updates.max_items,
     };
     let bytes = config.server.max_message_bytes;
-    let routes = grpc::routes(models, changes, embedding, &searching, bytes);
+    let routes = grpc::routes(
+        models,
+        changes,
+        embedding,
+        &searching,
+        bytes,
+        shutdown.clone(),
+    );
     let descriptors = &[proto::DESCRIPTORS];
     let serving = server::serve(
         listener,

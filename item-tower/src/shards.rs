@@ -3,15 +3,17 @@
 use std::{
     collections::BTreeMap,
     convert::Infallible,
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use generation::{
+    lease::Leases,
     open, placement,
     store::{Current, Store},
 };
 use service::blocking::Blocking;
+use tokio::sync::watch;
 use tracing::{error, info};
 
 use crate::{
@@ -34,7 +36,9 @@ pub(crate) struct Shards {
     config: ShardsConfig,
     blocking: Blocking,
     log: Log,
-    snapshot: RwLock<Arc<Snapshot>>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Generations that callers still need.
+    pub(crate) leases: Leases,
 }
 
 /// Which shards are this member's.
@@ -71,14 +75,19 @@ impl Shards {
             config: config.shards.clone(),
             blocking,
             log,
-            snapshot: RwLock::default(),
+            snapshot: watch::Sender::default(),
+            leases: Leases::default(),
         }
     }
 
     /// What is held now; a call keeps it until it is answered.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        let snapshot = self.snapshot.read();
-        Arc::clone(&snapshot.unwrap_or_else(PoisonError::into_inner))
+        self.snapshot.borrow().clone()
+    }
+
+    /// What is held now, and each time that it changes.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.subscribe()
     }
 
     /// Follows CURRENT for good; tells `healthy` after each look whether any generation answers.
@@ -118,12 +127,18 @@ impl Shards {
             Ok(held) => {
                 info!(generation = id, shards = ?held.shards.keys(), items = held.manifest.items, delta = held.delta(), "generation held");
                 memory.failed.remove(id);
-                self.change(|snapshot| snapshot.add(held));
+                self.change(|snapshot| {
+                    snapshot.add(held);
+                    true
+                });
             }
             Err(cause) => {
                 error!(generation = id, %cause, "generation refused, the last good one is kept");
                 memory.fail(id);
-                self.change(|snapshot| snapshot.refuse(id, &cause));
+                self.change(|snapshot| {
+                    snapshot.refuse(id, &cause);
+                    true
+                });
             }
         }
     }
@@ -145,28 +160,32 @@ impl Shards {
         }
     }
 
-    /// Lets go of generations unnamed for `linger`, but never of the last good one.
+    /// Lets go of generations unnamed for `linger`, but never of the last good one, or of one that somebody needs.
     fn expire(&self, current: &Current, memory: &mut Memory) {
         let snapshot = self.snapshot();
         let linger = self.config.linger;
         let answering = snapshot.answering();
         memory.named.retain(|id, named| {
-            named.elapsed() < linger || Some(id.as_str()) == answering || names(current, id)
+            named.elapsed() < linger
+                || Some(id.as_str()) == answering
+                || names(current, id)
+                || self.leases.needs(id)
         });
         memory.failed.retain(|id, _| names(current, id));
         if snapshot.ids().all(|id| memory.named.contains_key(id)) {
             return;
         }
-        self.change(|snapshot| snapshot.retain(|id| memory.named.contains_key(id)));
+        self.change(|snapshot| {
+            snapshot.retain(|id| memory.named.contains_key(id));
+            true
+        });
         info!(held = ?self.snapshot().ids().collect::<Vec<_>>(), "generations let go");
     }
 
-    fn change(&self, change: impl FnOnce(&mut Snapshot)) {
-        let mut snapshot = self
-            .snapshot
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        change(Arc::make_mut(&mut snapshot));
+    /// Makes a change, and tells of it if it says that it is one.
+    fn change(&self, change: impl FnOnce(&mut Snapshot) -> bool) {
+        self.snapshot
+            .send_if_modified(|snapshot| change(Arc::make_mut(snapshot)));
     }
 }
 

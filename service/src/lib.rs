@@ -7,7 +7,7 @@
 //! - [`config`][]: defaults, file and environment, checked before anything is bound
 //! - [`telemetry`][]: logs
 //! - [`server`][]: the gRPC server with its limits; [`health`], [`deadline`] and [`drain`] are its parts
-//! - [`blocking`][]: where native code runs, off the async workers
+//! - [`blocking`][]: where native code runs, off the async workers; [`changes`][]: a value as a stream, for calls that watch
 //! - [`status`][]: errors as callers see them
 
 use std::future::Future;
@@ -15,6 +15,7 @@ use std::future::Future;
 use tokio::net::TcpListener;
 
 pub mod blocking;
+pub mod changes;
 pub mod config;
 pub mod deadline;
 pub mod drain;

@@ -40,6 +40,8 @@ pub const NO_GENERATION: &str = "NO_GENERATION";
 pub const ARTIFACT_UNKNOWN: &str = "ARTIFACT_UNKNOWN";
 /// The server that must answer, e.g. the user's owner, cannot be reached.
 pub const MEMBER_UNREACHABLE: &str = "MEMBER_UNREACHABLE";
+/// Somebody else changed which generations answer at the same time; look again, then decide.
+pub const POINTER_CHANGED: &str = "POINTER_CHANGED";
 /// A store could not be read or written.
 pub const STORE_FAILED: &str = "STORE_FAILED";
 /// A fault of the server; its log has the cause.

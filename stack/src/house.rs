@@ -75,14 +75,13 @@ impl House {
         config.store = text(&plan.store)?;
         config.history.path = plan.history.clone();
         config.onnxruntime.library = plan.onnxruntime.clone().unwrap_or_default();
-        let member = config.member.clone();
         parts.spawn(user_tower::serve(config, listener, shutdown.clone()));
 
         let (listener, gateway) = listen(plan.port).await?;
         let mut config: gateway::config::Config =
             service::config::parse(gateway::config::DEFAULTS)?;
         config.store = text(&plan.store)?;
-        config.user_towers = vec![format!("{member}=http://{user_tower}")];
+        config.user_towers = vec![format!("http://{user_tower}")];
         config.item_towers = item_towers
             .iter()
             .map(|address| format!("http://{address}"))

@@ -141,11 +141,7 @@ fn every_address_in_the_configs_is_a_service_that_listens_there() {
             .collect()
     };
     let mut addresses = texts(&gateway["item_towers"]);
-    addresses.extend(
-        texts(&gateway["user_towers"])
-            .iter()
-            .map(|named| named.split_once('=').unwrap().1.to_owned()),
-    );
+    addresses.extend(texts(&gateway["user_towers"]));
     addresses.extend(texts(&builder["item_towers"]));
     let seed = &compose.services["seed"].command;
     addresses.extend(

@@ -10,6 +10,7 @@ use proto::{
         user_tower_service_server::{self, UserTowerServiceServer},
     },
 };
+use service::drain::Shutdown;
 use tonic::service::Routes;
 
 use crate::{
@@ -45,6 +46,8 @@ pub(crate) struct Tower {
     keep: usize,
     /// Whether users are being handed over to this member: until they are settled nothing is forgotten.
     receiving: Arc<AtomicBool>,
+    /// Ends the calls that watch.
+    shutdown: Shutdown,
 }
 
 impl Tower {
@@ -54,6 +57,7 @@ impl Tower {
         history: Arc<dyn HistoryStore>,
         models: Arc<Models>,
         config: &Config,
+        shutdown: Shutdown,
     ) -> Self {
         Self {
             ownership,
@@ -61,6 +65,7 @@ impl Tower {
             models,
             keep: config.history.keep,
             receiving: Arc::default(),
+            shutdown,
         }
     }
 

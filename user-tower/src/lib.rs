@@ -66,7 +66,13 @@ pub async fn serve(
     ]);
     health.set(grpc::GENERATIONS, true);
 
-    let tower = Tower::new(ownership.clone(), history.clone(), models.clone(), &config);
+    let tower = Tower::new(
+        ownership.clone(),
+        history.clone(),
+        models.clone(),
+        &config,
+        shutdown.clone(),
+    );
     let routes = tower.routes(config.server.max_message_bytes);
     let refresh = config.models.refresh;
     let says = |services: &'static [&str]| {

@@ -3,15 +3,17 @@
 use std::{
     collections::BTreeMap,
     convert::Infallible,
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use generation::{
+    lease::Leases,
     open::{self, Generation},
     store::{Current, Store},
 };
 use service::blocking::Blocking;
+use tokio::sync::watch;
 use tracing::{error, info, warn};
 
 use crate::{
@@ -44,7 +46,9 @@ pub(crate) struct Models {
     sessions: usize,
     vector_bytes: u64,
     pool: Blocking,
-    snapshot: RwLock<Arc<Snapshot>>,
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    /// Generations that callers still need.
+    pub(crate) leases: Leases,
 }
 
 /// What the loop remembers from one look at the store to the next.
@@ -76,14 +80,19 @@ impl Models {
             },
             vector_bytes: config.models.vector_cache_bytes,
             pool,
-            snapshot: RwLock::default(),
+            snapshot: watch::Sender::default(),
+            leases: Leases::default(),
         }
     }
 
     /// What is held now; a call keeps it until it is answered.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        let snapshot = self.snapshot.read();
-        Arc::clone(&snapshot.unwrap_or_else(PoisonError::into_inner))
+        self.snapshot.borrow().clone()
+    }
+
+    /// What is held now, and each time that it changes.
+    pub(crate) fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.subscribe()
     }
 
     /// Follows CURRENT for good; tells `serves` after each look whether any generation answers.
@@ -125,7 +134,10 @@ impl Models {
                     "model held"
                 );
                 memory.failed.remove(id);
-                self.change(|snapshot| snapshot.add(held));
+                self.change(|snapshot| {
+                    snapshot.add(held);
+                    true
+                });
             }
             Err(cause) => {
                 error!(generation = id, %cause, "model refused, the last good one is kept");
@@ -184,26 +196,30 @@ impl Models {
         Ok(Arc::new(model))
     }
 
-    /// Lets go of generations unnamed for `linger`, but never of the one that answers.
+    /// Lets go of generations unnamed for `linger`, but never of the one that answers, or of one that somebody needs.
     fn expire(&self, current: &Current, memory: &mut Memory) {
         let snapshot = self.snapshot();
         let names = |id: &str| current.generations().any(|named| named == id);
         memory.failed.retain(|id, _| names(id));
         memory.named.retain(|id, named| {
-            names(id) || named.elapsed() < self.linger || snapshot.answering() == Some(id)
+            names(id)
+                || named.elapsed() < self.linger
+                || snapshot.answering() == Some(id)
+                || self.leases.needs(id)
         });
         if snapshot.ids().any(|id| !memory.named.contains_key(id)) {
-            self.change(|snapshot| snapshot.retain(|id| memory.named.contains_key(id)));
+            self.change(|snapshot| {
+                snapshot.retain(|id| memory.named.contains_key(id));
+                true
+            });
             info!(held = ?self.snapshot().ids().collect::<Vec<_>>(), "models let go");
         }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Snapshot)) {
-        let mut snapshot = self
-            .snapshot
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        change(Arc::make_mut(&mut snapshot));
+    /// Makes a change, and tells of it if it says that it is one.
+    fn change(&self, change: impl FnOnce(&mut Snapshot) -> bool) {
+        self.snapshot
+            .send_if_modified(|snapshot| change(Arc::make_mut(snapshot)));
     }
 }
 

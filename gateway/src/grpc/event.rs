@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status, transport::Channel};
 use super::deadline;
 use crate::{
     error::Error,
+    last::LastUsers,
     topology::{Topology, UserMember, View},
 };
 
@@ -22,6 +23,7 @@ const MAX_EVENTS: usize = 1_000;
 #[derive(Debug)]
 pub(crate) struct Service {
     topology: Arc<Topology>,
+    last: Arc<LastUsers>,
 }
 
 #[tonic::async_trait]
@@ -91,6 +93,7 @@ impl EventService for Service {
     ) -> Result<Response<pb::DeleteUserResponse>, Status> {
         let until = deadline(&request);
         let request = request.into_inner();
+        self.last.forget(&request.user_id);
         let rpc = |channel, request| async {
             EventServiceClient::new(channel).delete_user(request).await
         };
@@ -103,8 +106,8 @@ impl EventService for Service {
 }
 
 impl Service {
-    pub(super) fn new(topology: Arc<Topology>) -> Self {
-        Self { topology }
+    pub(super) fn new(topology: Arc<Topology>, last: Arc<LastUsers>) -> Self {
+        Self { topology, last }
     }
 
     /// Makes one call, which names the epoch of MEMBERS, at the user's owner.

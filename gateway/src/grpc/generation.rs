@@ -1,9 +1,11 @@
-//! ListGenerations and GetGeneration.
+//! ListGenerations, GetGeneration and WatchGeneration.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
+use futures::{StreamExt as _, stream::BoxStream};
 use generation::manifest::Manifest;
 use proto::v1::{self as pb, generation_service_server::GenerationService};
+use service::{changes::changes, drain::Shutdown};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -15,11 +17,12 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Service {
     topology: Arc<Topology>,
+    shutdown: Shutdown,
 }
 
 impl Service {
-    pub(super) fn new(topology: Arc<Topology>) -> Self {
-        Self { topology }
+    pub(super) fn new(topology: Arc<Topology>, shutdown: Shutdown) -> Self {
+        Self { topology, shutdown }
     }
 }
 
@@ -30,9 +33,8 @@ impl GenerationService for Service {
         _: Request<pb::ListGenerationsRequest>,
     ) -> Result<Response<pb::ListGenerationsResponse>, Status> {
         let view = self.topology.view();
-        let held = view.generations();
         Ok(Response::new(pb::ListGenerationsResponse {
-            generations: held.map(|held| summary(&held.manifest, &view)).collect(),
+            generations: list(&view),
             members_epoch: view.epoch(),
             member: String::new(),
         }))
@@ -46,6 +48,31 @@ impl GenerationService for Service {
         let held = view.generation(&request.into_inner().generation)?;
         Ok(Response::new(whole(&held.manifest, &view)?))
     }
+
+    type WatchGenerationStream = BoxStream<'static, Result<pb::WatchGenerationResponse, Status>>;
+
+    async fn watch_generation(
+        &self,
+        request: Request<pb::WatchGenerationRequest>,
+    ) -> Result<Response<Self::WatchGenerationStream>, Status> {
+        let lease = self.topology.leases.take(&request.into_inner().generation);
+        let views = changes(self.topology.watch(), self.shutdown.clone());
+        let mut last = None;
+        let answers = views.filter_map(move |view| {
+            // Lives as long as the stream does.
+            let _ = &lease;
+            let generations = list(&view);
+            let new = last.as_ref() != Some(&generations);
+            last = Some(generations.clone());
+            ready(new.then_some(Ok(pb::WatchGenerationResponse { generations })))
+        });
+        Ok(Response::new(answers.boxed()))
+    }
+}
+
+fn list(view: &View) -> Vec<pb::Generation> {
+    let held = view.generations();
+    held.map(|held| summary(&held.manifest, view)).collect()
 }
 
 fn summary(manifest: &Manifest, view: &View) -> pb::Generation {

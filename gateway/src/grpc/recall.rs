@@ -1,40 +1,64 @@
-//! Recall.
+//! Recall, one by one, in batches and in streams.
 
 use std::{sync::Arc, time::Duration};
 
+use futures::{
+    StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
 use generation::partition;
-use proto::v1::{self as pb, item_ref::Name, recall_service_server::RecallService};
-use service::deadline::Deadline;
-use tonic::{Request, Response, Status};
+use proto::v1::{
+    self as pb, item_ref::Name, recall_result::Result as Outcome,
+    recall_service_server::RecallService,
+};
+use service::{deadline::Deadline, status};
+use tokio::sync::Semaphore;
+use tonic::{Request, Response, Status, Streaming};
+use tonic_types::StatusExt as _;
 
 use crate::{
     answer::{Answer, Candidate, Coverage, Degraded},
-    config::RecallConfig,
+    config::{Config, RecallConfig},
     error::Error,
     filter::Filter,
     hit::Source,
+    last::LastUsers,
     query::Query,
     recall::Recaller,
-    topology::Topology,
+    topology::{Topology, Variant},
     user_tower::Who,
 };
 
 /// The most items that a caller may list to be left out.
 const MAX_EXCLUDED: usize = 10_000;
+/// The most recalls of a batch.
+const MAX_BATCH: usize = 64;
+/// How many recalls of one stream, or of one batch, are under way at most.
+const UNDER_WAY: usize = 16;
 
 /// Answers recalls within the limits of the config.
 #[derive(Debug)]
-pub(crate) struct Service {
+pub(crate) struct Service(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     recaller: Recaller,
     limits: RecallConfig,
+    /// How long a recall of a stream may take.
+    time: Duration,
+    /// Permits of recalls that are not calls of their own.
+    batched: Semaphore,
 }
 
 impl Service {
-    pub(super) fn new(topology: Arc<Topology>, limits: &RecallConfig) -> Self {
-        Self {
-            recaller: Recaller::new(topology, limits.soft_deadline),
-            limits: limits.clone(),
-        }
+    pub(super) fn new(topology: Arc<Topology>, last: Arc<LastUsers>, config: &Config) -> Self {
+        let limits = config.recall.clone();
+        Self(Arc::new(Shared {
+            recaller: Recaller::new(topology, last, limits.soft_deadline),
+            batched: Semaphore::new(limits.batch_concurrency),
+            time: config.server.default_deadline,
+            limits,
+        }))
     }
 }
 
@@ -45,9 +69,85 @@ impl RecallService for Service {
         request: Request<pb::RecallRequest>,
     ) -> Result<Response<pb::RecallResponse>, Status> {
         let remaining = Deadline::of(&request).remaining();
-        let query = query(request.into_inner(), &self.limits)?;
-        let answer = self.recaller.recall(&query, remaining).await?;
-        Ok(Response::new(answer.into()))
+        let answer = self.0.recall(request.into_inner(), remaining).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn batch_recall(
+        &self,
+        request: Request<pb::BatchRecallRequest>,
+    ) -> Result<Response<pb::BatchRecallResponse>, Status> {
+        let deadline = Deadline::of(&request);
+        let recalls = request.into_inner().recalls;
+        let count = recalls.len();
+        if !(1..=MAX_BATCH).contains(&count) {
+            let description = format!("has {count}, must have 1 to {MAX_BATCH}");
+            return Err(Error::field("recalls", description).into());
+        }
+        let recalls = recalls.into_iter();
+        let results = stream::iter(recalls.map(|recall| self.0.in_turn(recall, deadline)));
+        Ok(Response::new(pb::BatchRecallResponse {
+            results: results.buffered(UNDER_WAY).collect().await,
+        }))
+    }
+
+    type StreamRecallStream = BoxStream<'static, Result<pb::StreamRecallResponse, Status>>;
+
+    async fn stream_recall(
+        &self,
+        request: Request<Streaming<pb::StreamRecallRequest>>,
+    ) -> Result<Response<Self::StreamRecallStream>, Status> {
+        let stream_ends = Deadline::of(&request);
+        let shared = self.0.clone();
+        let answers = request.into_inner().map_ok(move |asked| {
+            let shared = shared.clone();
+            async move {
+                let deadline = Deadline::after(shared.time).min(stream_ends);
+                let recall = asked.recall.unwrap_or_default();
+                Ok(pb::StreamRecallResponse {
+                    correlation_id: asked.correlation_id,
+                    result: Some(shared.in_turn(recall, deadline).await),
+                })
+            }
+        });
+        Ok(Response::new(
+            answers.try_buffer_unordered(UNDER_WAY).boxed(),
+        ))
+    }
+}
+
+impl Shared {
+    async fn recall(
+        &self,
+        request: pb::RecallRequest,
+        remaining: Duration,
+    ) -> Result<pb::RecallResponse, Error> {
+        let query = query(request, &self.limits)?;
+        Ok(self.recaller.recall(&query, remaining).await?.into())
+    }
+
+    /// Recalls once it is the recall's turn, so that batches and streams leave room for others.
+    async fn in_turn(&self, request: pb::RecallRequest, deadline: Deadline) -> pb::RecallResult {
+        // It is never closed.
+        let _permit = self.batched.acquire().await;
+        let outcome = match self.recall(request, deadline.remaining()).await {
+            Ok(answer) => Outcome::Answer(answer),
+            Err(error) => Outcome::Failure(failure(&error.into())),
+        };
+        pb::RecallResult {
+            result: Some(outcome),
+        }
+    }
+}
+
+/// A status as part of an answer.
+fn failure(status: &Status) -> pb::RecallFailure {
+    let retry = status.get_details_retry_info();
+    pb::RecallFailure {
+        code: status.code().into(),
+        message: status.message().to_owned(),
+        reason: status::reason(status).unwrap_or_default(),
+        retry_after: retry.and_then(|retry| duration(retry.retry_delay?)),
     }
 }
 
@@ -69,8 +169,13 @@ fn query(request: pb::RecallRequest, limits: &RecallConfig) -> Result<Query, Err
         return Err(Error::field("options.min_coverage", description));
     }
     let exclude = request.exclude.unwrap_or_default();
+    let who = Who::new(request.user_id, request.context, request.consistency_token);
     Ok(Query {
-        who: Who::new(request.user_id, request.context, request.consistency_token),
+        experiment_unit: match request.experiment_unit {
+            unit if unit.is_empty() => who.id().to_owned(),
+            unit => unit,
+        },
+        who,
         k: match page_size {
             0 => limits.page_size,
             page_size => page_size,
@@ -121,6 +226,7 @@ impl From<Answer> for pb::RecallResponse {
             degraded_reasons: reasons.map(Into::into).collect(),
             timings: Some(timings),
             cold_start: answer.cold_start,
+            variant: pb::Variant::from(answer.variant).into(),
         }
     }
 }
@@ -159,6 +265,16 @@ impl From<Coverage> for pb::Coverage {
     }
 }
 
+impl From<Variant> for pb::Variant {
+    fn from(variant: Variant) -> Self {
+        match variant {
+            Variant::Serving => Self::Serving,
+            Variant::Candidate => Self::Candidate,
+            Variant::Named => Self::Named,
+        }
+    }
+}
+
 impl From<Degraded> for pb::DegradedReason {
     fn from(degraded: Degraded) -> Self {
         match degraded {
@@ -186,6 +302,8 @@ mod tests {
         page_size: 100,
         max_page_size: 1_000,
         soft_deadline: 0.8,
+        batch_concurrency: 1,
+        last_vectors_bytes: 0,
     };
 
     fn request() -> pb::RecallRequest {

@@ -4,40 +4,49 @@ use std::sync::Arc;
 
 use generation::manifest::Manifest;
 
-use super::poll::ItemMember;
-use crate::replica::{Replica, pick};
+use super::{crew::Member, look::Shards};
+use crate::{
+    calls::Calls,
+    replica::{Replica, pick},
+};
 
 /// A generation, and who holds which of its shards.
 #[derive(Debug)]
 pub(crate) struct Held {
     /// What the generation is.
     pub(crate) manifest: Arc<Manifest>,
+    /// What is known of calls in general.
+    pub(crate) calls: Arc<Calls>,
     /// By shard: its holders.
-    holders: Vec<Vec<Holder>>,
-}
-
-#[derive(Debug)]
-struct Holder {
-    replica: Arc<Replica>,
-    healthy: bool,
+    holders: Vec<Vec<Arc<Replica>>>,
+    /// By shard: whether a healthy member holds it.
+    covered: Vec<bool>,
 }
 
 impl Held {
     /// Notes who of the members holds which shard; a member whose copy is of another space holds nothing.
-    pub(super) fn new(manifest: Arc<Manifest>, members: &[ItemMember]) -> Self {
-        let holders = (0..manifest.shards.len() as u32)
-            .map(|shard| {
-                members
-                    .iter()
-                    .filter(|member| member.holds(&manifest.id, &manifest.space, shard))
-                    .map(|member| Holder {
-                        replica: member.replica.clone(),
-                        healthy: member.healthy,
-                    })
-                    .collect()
-            })
-            .collect();
-        Self { manifest, holders }
+    pub(super) fn new(
+        manifest: Arc<Manifest>,
+        calls: Arc<Calls>,
+        members: &[Member<Shards>],
+    ) -> Self {
+        let mut held = Self {
+            holders: Vec::with_capacity(manifest.shards.len()),
+            covered: Vec::with_capacity(manifest.shards.len()),
+            manifest,
+            calls,
+        };
+        for shard in 0..held.manifest.shards.len() as u32 {
+            let (id, space) = (&held.manifest.id, &held.manifest.space);
+            let has = |member: &&Member<Shards>| member.report.held.has(id, space, shard);
+            let mut covered = false;
+            let holders = members.iter().filter(has);
+            let holders = holders.inspect(|member| covered |= member.is_healthy());
+            let holders = holders.map(|member| member.replica.clone()).collect();
+            held.holders.push(holders);
+            held.covered.push(covered);
+        }
+        held
     }
 
     /// The number of shards.
@@ -53,11 +62,9 @@ impl Held {
             .map_or(0, |entry| entry.items)
     }
 
-    /// Whether a healthy member holds the shard.
-    pub(super) fn is_covered(&self, shard: u32) -> bool {
-        self.holders[shard as usize]
-            .iter()
-            .any(|holder| holder.healthy)
+    /// Whether a healthy member holds each shard.
+    pub(super) fn is_covered(&self) -> bool {
+        self.covered.iter().all(|covered| *covered)
     }
 
     /// Whether any member holds any shard.
@@ -70,38 +77,32 @@ impl Held {
     /// A healthy one if there is one, even one whose calls fail if it is the last; never one that is neither healthy
     /// nor answers calls.
     pub(crate) fn holder(&self, shard: u32, not: Option<&Replica>) -> Option<&Arc<Replica>> {
-        self.choose(self.holders.get(shard as usize)?, not)
+        choose(self.holders.get(shard as usize)?, not)
+    }
+
+    /// Whether another member than `first` holds the shard and does well.
+    pub(crate) fn spare(&self, shard: u32, first: &Replica) -> bool {
+        let holders = self.holders.get(shard as usize);
+        let mut others = holders.into_iter().flatten();
+        others.any(|other| !std::ptr::eq(&**other, first) && other.rank() == Some(0))
     }
 
     /// Chooses a member that holds any shard, other than `not`.
     pub(crate) fn anyone(&self, not: Option<&Replica>) -> Option<&Arc<Replica>> {
-        self.choose(self.holders.iter().flatten(), not)
-    }
-
-    fn choose<'a>(
-        &self,
-        holders: impl IntoIterator<Item = &'a Holder>,
-        not: Option<&Replica>,
-    ) -> Option<&'a Arc<Replica>> {
-        let ranked = holders
-            .into_iter()
-            .filter(|holder| not.is_none_or(|not| !std::ptr::eq(&*holder.replica, not)))
-            .filter_map(|holder| Some((holder.rank()?, &holder.replica)));
-        let ranked: Vec<_> = ranked.collect();
-        let best = ranked.iter().map(|(rank, _)| *rank).min()?;
-        let best = ranked.into_iter().filter(|(rank, _)| *rank == best);
-        pick(&best.map(|(_, replica)| replica).collect::<Vec<_>>())
+        choose(self.holders.iter().flatten(), not)
     }
 }
 
-impl Holder {
-    /// The smaller, the better to ask; none for a member that is gone.
-    fn rank(&self) -> Option<u8> {
-        match (self.healthy, self.replica.is_failing()) {
-            (true, false) => Some(0),
-            (true, true) => Some(1),
-            (false, false) => Some(2),
-            (false, true) => None,
-        }
-    }
+fn choose<'a>(
+    holders: impl IntoIterator<Item = &'a Arc<Replica>>,
+    not: Option<&Replica>,
+) -> Option<&'a Arc<Replica>> {
+    let ranked = holders
+        .into_iter()
+        .filter(|holder| not.is_none_or(|not| !std::ptr::eq(&***holder, not)))
+        .filter_map(|holder| Some((holder.rank()?, holder)));
+    let ranked: Vec<_> = ranked.collect();
+    let best = ranked.iter().map(|(rank, _)| *rank).min()?;
+    let best = ranked.into_iter().filter(|(rank, _)| *rank == best);
+    pick(&best.map(|(_, replica)| replica).collect::<Vec<_>>())
 }

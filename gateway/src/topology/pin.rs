@@ -2,7 +2,7 @@
 
 use generation::store::Current;
 
-use super::{View, poll::ItemMember};
+use super::{View, crew::Member, look::Shards};
 
 /// How far a generation is loaded; greater is further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,16 +18,16 @@ pub(super) enum Readiness {
 }
 
 /// How far the generation is loaded in this view.
-pub(super) fn readiness(view: &View, generation: &str, members: &[ItemMember]) -> Readiness {
+pub(super) fn readiness(view: &View, generation: &str, members: &[Member<Shards>]) -> Readiness {
     let Some(held) = view.held.get(generation).filter(|held| held.is_present()) else {
         return Readiness::Absent;
     };
     let mut users = view.owners().filter(|user| user.healthy).peekable();
     let embeds = users.peek().is_some() && users.all(|user| user.held.contains(generation));
-    let mut items = members.iter().filter(|member| member.healthy);
-    if !embeds || !(0..held.shards()).all(|shard| held.is_covered(shard)) {
+    let mut items = members.iter().filter(|member| member.is_healthy());
+    if !embeds || !held.is_covered() {
         Readiness::Part
-    } else if !items.all(|member| member.knows(generation)) {
+    } else if !items.all(|member| member.report.held.knows(generation)) {
         Readiness::Whole
     } else {
         Readiness::Everywhere
@@ -79,8 +79,8 @@ mod tests {
         expected: Option<&str>,
     ) {
         let current = Current {
-            serving: "new".to_owned(),
             previous: Some("old".to_owned()),
+            ..Current::of("new")
         };
         let readiness = |id: &str| match id {
             "new" => new,

@@ -1,28 +1,72 @@
 //! One consistent picture of the house: what is held, by whom, and what answers.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use generation::{placement, store::Members};
+use generation::{
+    placement,
+    store::{Candidate, Current, Members},
+};
+use tokio::time::Instant;
 
-use super::{Held, UserMember};
+use super::Held;
 use crate::{
     error::Error,
     replica::{Replica, pick},
 };
 
-/// What one look at the members and the store found. A call keeps one view from start to end.
+/// What the last looks at the members and the store found. A call keeps one view from start to end.
 #[derive(Debug, Default)]
 pub(crate) struct View {
-    /// Which poll made it; 0 before the first.
-    pub(super) number: u64,
+    /// All of it was looked at after this; none before everybody was asked.
+    pub(super) since: Option<Instant>,
+    /// What the store names.
+    pub(super) current: Option<Current>,
     /// The generation that answers by default.
     pub(super) pinned: Option<String>,
+    /// The generation on trial, if it is held whole.
+    pub(super) candidate: Option<Candidate>,
     /// Generations that an item tower holds, by id.
     pub(super) held: BTreeMap<String, Arc<Held>>,
+    /// Those that can answer in full.
+    pub(super) whole: BTreeSet<String>,
     /// Who keeps the users.
     pub(super) members: Option<Members>,
-    /// All user towers that the config knows.
+    /// The user towers.
     pub(super) users: Vec<UserMember>,
+}
+
+/// A user tower as it last described itself.
+#[derive(Clone, Debug)]
+pub(crate) struct UserMember {
+    /// Its name in MEMBERS; empty before it said so.
+    pub(crate) name: String,
+    /// Its address.
+    pub(crate) replica: Arc<Replica>,
+    /// Whether its embedding answered lately.
+    pub(super) healthy: bool,
+    /// Generations whose user model is loaded.
+    pub(crate) held: BTreeSet<String>,
+}
+
+/// Why a generation answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// It serves.
+    Serving,
+    /// It is on trial, and the policy gives it this experiment unit.
+    Candidate,
+    /// The caller named it.
+    Named,
+}
+
+impl UserMember {
+    /// Whether its last calls all failed, so that it is no use to ask it.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.replica.is_out()
+    }
 }
 
 impl View {
@@ -31,9 +75,35 @@ impl View {
         self.pinned.as_deref()
     }
 
+    /// What the store names; none before it names anything.
+    pub(crate) fn current(&self) -> Option<&Current> {
+        self.current.as_ref()
+    }
+
+    /// Whether the members hold the whole generation.
+    pub(crate) fn is_whole(&self, generation: &str) -> bool {
+        self.whole.contains(generation)
+    }
+
     /// Generations that an item tower holds, newest first.
     pub(crate) fn generations(&self) -> impl Iterator<Item = &Held> {
         self.held.values().rev().map(|held| &**held)
+    }
+
+    /// The generation asked for; if none is, the one that answers for the experiment unit.
+    ///
+    /// # Errors
+    /// [`Error::NoGeneration`] if none is pinned, [`Error::GenerationNotHeld`] if no item tower holds it.
+    pub(crate) fn choose(&self, asked: &str, unit: &str) -> Result<(&Arc<Held>, Variant), Error> {
+        if !asked.is_empty() {
+            return Ok((self.generation(asked)?, Variant::Named));
+        }
+        match &self.candidate {
+            Some(candidate) if candidate.takes(unit) => {
+                Ok((self.generation(&candidate.generation)?, Variant::Candidate))
+            }
+            _ => Ok((self.generation("")?, Variant::Serving)),
+        }
     }
 
     /// The generation asked for; empty means the pinned one.
@@ -60,7 +130,7 @@ impl View {
     /// The member that keeps the user.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] if MEMBERS is empty or unknown, or names an owner whose address the config lacks.
+    /// [`Error::Unreachable`] if MEMBERS is empty or unknown, or names an owner that no user tower says it is.
     pub(crate) fn owner(&self, user: &str) -> Result<&UserMember, Error> {
         let members = self
             .members
@@ -72,10 +142,12 @@ impl View {
         };
         let owner = placement::owner(user, members)
             .ok_or_else(|| unreachable("the user's owner", "the store's MEMBERS names nobody"))?;
-        self.users
-            .iter()
-            .find(|member| member.name == owner)
-            .ok_or_else(|| unreachable(owner, "it has no address in user_towers"))
+        let mut named = self.users.iter().filter(|member| member.name == owner);
+        let first = named.next();
+        let healthy = first.into_iter().chain(named).find(|member| member.healthy);
+        healthy
+            .or(first)
+            .ok_or_else(|| unreachable(owner, "no user tower says that this is its name"))
     }
 
     /// The user towers that keep users.
@@ -98,6 +170,7 @@ impl View {
             .iter()
             .filter(|user| user.healthy && user.held.contains(generation))
             .map(|user| &user.replica)
+            .filter(|replica| replica.rank() == Some(0))
             .filter(|replica| not.is_none_or(|not| !std::ptr::eq(&***replica, not)))
             .collect();
         pick(&able)

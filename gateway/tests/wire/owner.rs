@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use proto::v1::{
-    DegradedReason, Event, Exclude, RecallOptions, RecallRequest, Source, UserContext,
+    DegradedReason, DeleteUserRequest, Event, Exclude, RecallOptions, RecallRequest, Source,
+    UserContext, event_service_client::EventServiceClient,
 };
 use service::status;
 use tonic::Code;
@@ -66,6 +67,29 @@ async fn a_dead_owner_gives_popular_items_and_says_so() {
 }
 
 #[tokio::test]
+async fn who_was_embedded_before_is_answered_by_that_while_the_owner_is_dead() {
+    let (mut house, _) = House::usual().await;
+    house.user_towers[0].see("u", &[1, 2]);
+    house.recall(user("u", 3)).await.unwrap();
+    house.user_towers[0].kill();
+    let answer = house.recall(user("u", 3)).await.unwrap();
+    assert_eq!(ids(&answer), [3, 4, 5]);
+    assert_eq!(
+        degraded(&answer),
+        [DegradedReason::UserTowerDown, DegradedReason::StaleHistory]
+    );
+    // Who is deleted is forgotten, even if nobody can say so to the owner.
+    let request = DeleteUserRequest {
+        user_id: "u".to_owned(),
+        ..Default::default()
+    };
+    let mut client = EventServiceClient::new(house.channel());
+    client.delete_user(request).await.unwrap_err();
+    let answer = house.recall(user("u", 3)).await.unwrap();
+    assert!(degraded(&answer).contains(&DegradedReason::FallbackPopular));
+}
+
+#[tokio::test]
 async fn a_history_that_lacks_what_the_caller_recorded_is_said_to_be_stale() {
     let (mut house, _) = House::usual().await;
     let request = RecallRequest {
@@ -86,7 +110,7 @@ async fn a_history_that_lacks_what_the_caller_recorded_is_said_to_be_stale() {
     house.user_towers[0].kill();
     let answer = house.recall(request).await.unwrap();
     assert!(degraded(&answer).contains(&DegradedReason::StaleHistory));
-    let answer = house.recall(user("u", 3)).await.unwrap();
+    let answer = house.recall(user("another", 3)).await.unwrap();
     assert!(!degraded(&answer).contains(&DegradedReason::StaleHistory));
 }
 
@@ -161,7 +185,7 @@ async fn with_everything_down_a_recall_is_unavailable() {
     assert_eq!(refused.code(), Code::Unavailable);
     house.user_towers[0].kill();
     eventually("the user tower is missed", async || {
-        let refused = house.recall(user("u", 5)).await.unwrap_err();
+        let refused = house.recall(user("another", 5)).await.unwrap_err();
         assert_eq!(refused.code(), Code::Unavailable);
         refused.message().contains("item tower")
     })

@@ -1,6 +1,6 @@
 //! Collecting removes what CURRENT does not name, and only that.
 
-use generation::{collect::collect, error::Error, open, rollback::roll_back, rows::Rows};
+use generation::{collect::collect, error::Error, open, rows::Rows, traffic::roll_back};
 
 use crate::fixture::{Place, in_both};
 

@@ -13,6 +13,6 @@ mod objects;
 mod opening;
 mod pointers;
 mod publishing;
-mod rollback;
 mod rows;
 mod server;
+mod traffic;

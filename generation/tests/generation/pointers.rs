@@ -16,10 +16,7 @@ in_both! {
 }
 
 fn current(serving: &str) -> Current {
-    Current {
-        serving: serving.to_owned(),
-        previous: None,
-    }
+    Current::of(serving)
 }
 
 fn members(epoch: u64, names: &[&str]) -> Members {

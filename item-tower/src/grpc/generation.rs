@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt as _, stream::BoxStream};
 use proto::v1::{self as pb, generation_service_server::GenerationService};
+use service::{changes::changes, drain::Shutdown};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -13,6 +15,8 @@ use crate::{
 /// Tells of the generations that `shards` holds.
 pub(crate) struct Service {
     pub(crate) shards: Arc<Shards>,
+    /// Ends the calls that watch.
+    pub(crate) shutdown: Shutdown,
 }
 
 #[tonic::async_trait]
@@ -21,10 +25,8 @@ impl GenerationService for Service {
         &self,
         _: Request<pb::ListGenerationsRequest>,
     ) -> Result<Response<pb::ListGenerationsResponse>, Status> {
-        let snapshot = self.shards.snapshot();
-        let held = snapshot.held().iter();
         Ok(Response::new(pb::ListGenerationsResponse {
-            generations: held.map(|held| summary(held, &snapshot)).collect(),
+            generations: list(&self.shards.snapshot()),
             ..Default::default()
         }))
     }
@@ -44,6 +46,28 @@ impl GenerationService for Service {
             manifest_json: manifest,
         }))
     }
+
+    type WatchGenerationStream = BoxStream<'static, Result<pb::WatchGenerationResponse, Status>>;
+
+    async fn watch_generation(
+        &self,
+        request: Request<pb::WatchGenerationRequest>,
+    ) -> Result<Response<Self::WatchGenerationStream>, Status> {
+        let lease = self.shards.leases.take(&request.into_inner().generation);
+        let held = changes(self.shards.watch(), self.shutdown.clone());
+        let answers = held.map(move |snapshot| {
+            // Lives as long as the stream does.
+            let _ = &lease;
+            let generations = list(&snapshot);
+            Ok(pb::WatchGenerationResponse { generations })
+        });
+        Ok(Response::new(answers.boxed()))
+    }
+}
+
+fn list(snapshot: &Snapshot) -> Vec<pb::Generation> {
+    let held = snapshot.held().iter();
+    held.map(|held| summary(held, snapshot)).collect()
 }
 
 fn summary(held: &Held, snapshot: &Snapshot) -> pb::Generation {

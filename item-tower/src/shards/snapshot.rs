@@ -76,14 +76,16 @@ impl Snapshot {
         self.refused.retain(|id, _| keep(id));
     }
 
-    /// Chooses which generation answers, given what CURRENT names.
-    pub(crate) fn follow(&mut self, current: &Current) {
+    /// Chooses which generation answers, given what CURRENT names; returns whether that is another than before.
+    pub(crate) fn follow(&mut self, current: &Current) -> bool {
+        let before = self.answering.take();
         let candidates = [
             Some(current.serving.clone()),
-            self.answering.clone(),
+            before.clone(),
             current.previous.clone(),
         ];
         self.answering = candidates.into_iter().flatten().find(|id| self.holds(id));
+        self.answering != before
     }
 
     fn find(&self, id: &str) -> Option<&Arc<Held>> {

@@ -179,8 +179,8 @@ impl Rig {
     pub(crate) async fn point_at(&self, serving: &str, previous: Option<&str>) {
         let found = self.store.current().await.unwrap();
         let current = Current {
-            serving: serving.to_owned(),
             previous: previous.map(str::to_owned),
+            ..Current::of(serving)
         };
         let version = found.as_ref().map(|found| &found.version);
         self.store.swap_current(version, &current).await.unwrap();

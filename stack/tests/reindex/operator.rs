@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use generation::rollback::roll_back;
+use generation::traffic::roll_back;
 use index_builder::inspect::{self, Role};
 
 use crate::rig::{NUMBERS, Rig, lines};

@@ -1,12 +1,18 @@
 //! `GenerationService`: tells which generations' models are held.
 
+use futures::{StreamExt as _, stream::BoxStream};
 use proto::v1::{
-    GetGenerationRequest, GetGenerationResponse, ListGenerationsRequest, ListGenerationsResponse,
+    Generation, GetGenerationRequest, GetGenerationResponse, ListGenerationsRequest,
+    ListGenerationsResponse, WatchGenerationRequest, WatchGenerationResponse,
     generation_service_server::GenerationService,
 };
+use service::changes::changes;
 use tonic::{Request, Response, Status};
 
-use crate::grpc::{Tower, write};
+use crate::{
+    grpc::{Tower, write},
+    models::snapshot::Snapshot,
+};
 
 #[tonic::async_trait]
 impl GenerationService for Tower {
@@ -14,12 +20,8 @@ impl GenerationService for Tower {
         &self,
         _: Request<ListGenerationsRequest>,
     ) -> Result<Response<ListGenerationsResponse>, Status> {
-        let snapshot = self.models.snapshot();
-        let held = snapshot.held().iter();
         Ok(Response::new(ListGenerationsResponse {
-            generations: held
-                .map(|held| write::generation(&held.manifest, snapshot.answering()))
-                .collect(),
+            generations: list(&self.models.snapshot()),
             members_epoch: self.ownership.epoch(),
             member: self.ownership.member().to_owned(),
         }))
@@ -37,4 +39,27 @@ impl GenerationService for Tower {
                 .map_err(|_| service::status::internal())?,
         }))
     }
+
+    type WatchGenerationStream = BoxStream<'static, Result<WatchGenerationResponse, Status>>;
+
+    async fn watch_generation(
+        &self,
+        request: Request<WatchGenerationRequest>,
+    ) -> Result<Response<Self::WatchGenerationStream>, Status> {
+        let lease = self.models.leases.take(&request.into_inner().generation);
+        let held = changes(self.models.watch(), self.shutdown.clone());
+        let answers = held.map(move |snapshot| {
+            // Lives as long as the stream does.
+            let _ = &lease;
+            let generations = list(&snapshot);
+            Ok(WatchGenerationResponse { generations })
+        });
+        Ok(Response::new(answers.boxed()))
+    }
+}
+
+fn list(snapshot: &Snapshot) -> Vec<Generation> {
+    let held = snapshot.held().iter();
+    held.map(|held| write::generation(&held.manifest, snapshot.answering()))
+        .collect()
 }

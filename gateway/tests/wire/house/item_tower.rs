@@ -83,6 +83,11 @@ impl ItemTower {
         self.state().held.remove(id);
     }
 
+    /// Says that it does not serve, and goes on serving.
+    pub(crate) fn drain(&self) {
+        self.health.set(SEARCH, false);
+    }
+
     pub(crate) fn kill(&mut self) {
         self.peer.kill();
     }

@@ -38,6 +38,7 @@ pub(crate) struct House {
     pub(crate) user_towers: Vec<UserTower>,
     pub(crate) config: Config,
     gateway: Option<Gateway>,
+    others: Vec<Gateway>,
     _folder: TempDir,
 }
 
@@ -61,15 +62,14 @@ impl House {
         let item_towers: Vec<_> = (0..item_towers).map(|_| ItemTower::start()).collect();
         config.item_towers = item_towers.iter().map(ItemTower::uri).collect();
         let user_towers: Vec<_> = (0..user_towers).map(|_| UserTower::start()).collect();
+        config.user_towers = user_towers.iter().map(UserTower::uri).collect();
         let names = (0..user_towers.len()).map(|at| format!("user-tower-{at}"));
         let members: Vec<_> = names.collect();
-        let addresses = user_towers.iter().map(UserTower::uri);
-        let entries = members.iter().zip(addresses);
-        config.user_towers = entries.map(|(name, at)| format!("{name}={at}")).collect();
         let members = Members { epoch: 7, members };
         store.swap_members(None, &members).await.unwrap();
-        for tower in &user_towers {
+        for (tower, name) in user_towers.iter().zip(&members.members) {
             tower.state().epoch = 7;
+            tower.state().name.clone_from(name);
         }
         Self {
             store,
@@ -77,6 +77,7 @@ impl House {
             user_towers,
             config,
             gateway: None,
+            others: Vec::new(),
             _folder: folder,
         }
     }
@@ -137,18 +138,33 @@ impl House {
 
     /// Starts the gateway.
     pub(crate) async fn open(&mut self) {
+        self.gateway = Some(self.start().await);
+    }
+
+    /// Starts one more gateway, and returns a connection to it.
+    pub(crate) async fn open_another(&mut self) -> Channel {
+        let gateway = self.start().await;
+        let channel = gateway.channel.clone();
+        self.others.push(gateway);
+        eventually("another gateway answers", async || {
+            recall_of(&channel, user("u", 1)).await.is_ok()
+        })
+        .await;
+        channel
+    }
+
+    async fn start(&self) -> Gateway {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (trigger, shutdown) = Shutdown::manual();
         let serving = tokio::spawn(gateway::serve(self.config.clone(), listener, shutdown));
-        self.gateway = Some(Gateway {
+        let channel = Channel::from_shared(format!("http://{address}"));
+        Gateway {
             address,
-            channel: Channel::from_shared(format!("http://{address}"))
-                .unwrap()
-                .connect_lazy(),
+            channel: channel.unwrap().connect_lazy(),
             trigger,
             serving,
-        });
+        }
     }
 
     /// Where the gateway listens.
@@ -206,6 +222,20 @@ impl House {
         gateway.trigger.request();
         gateway.serving.await.unwrap().unwrap();
     }
+}
+
+/// Recalls by the gateway at the end of the connection.
+pub(crate) async fn recall_of(
+    gateway: &Channel,
+    request: RecallRequest,
+) -> Result<RecallResponse, Status> {
+    let mut request = Request::new(request);
+    request.set_timeout(Duration::from_secs(20));
+    let mut client = RecallServiceClient::new(gateway.clone());
+    client
+        .recall(request)
+        .await
+        .map(tonic::Response::into_inner)
 }
 
 /// A recall of `page_size` items for a stored user.

@@ -34,6 +34,8 @@ pub(crate) struct State {
     /// Space by generation.
     pub(crate) held: BTreeMap<String, String>,
     pub(crate) epoch: u64,
+    /// Its name in MEMBERS.
+    pub(crate) name: String,
     /// Recording fails.
     pub(crate) disk_full: bool,
     /// Embedding gets no answer.
@@ -272,7 +274,7 @@ impl GenerationService for Service {
         Ok(Response::new(pb::ListGenerationsResponse {
             generations: generations.collect(),
             members_epoch: state.epoch,
-            ..Default::default()
+            member: state.name.clone(),
         }))
     }
 
@@ -280,6 +282,15 @@ impl GenerationService for Service {
         &self,
         _: Request<pb::GetGenerationRequest>,
     ) -> Result<Response<pb::GetGenerationResponse>, Status> {
+        Err(Status::unimplemented("not needed here"))
+    }
+
+    type WatchGenerationStream = tokio_stream::Empty<Result<pb::WatchGenerationResponse, Status>>;
+
+    async fn watch_generation(
+        &self,
+        _: Request<pb::WatchGenerationRequest>,
+    ) -> Result<Response<Self::WatchGenerationStream>, Status> {
         Err(Status::unimplemented("not needed here"))
     }
 }

@@ -1,6 +1,6 @@
 //! Going back: to what is whole, or not at all.
 
-use generation::{error::Error, rollback::roll_back};
+use generation::{error::Error, traffic::roll_back};
 
 use crate::fixture::{Place, SPACE, in_both};
 

@@ -1,0 +1,140 @@
+//! Promote, roll back, and the share of a candidate.
+
+use std::sync::Arc;
+
+use generation::{
+    error::Error as StoreError,
+    store::{Candidate, Current},
+    traffic,
+};
+use proto::v1::{self as pb, traffic_service_server::TrafficService};
+use tokio::time::Instant;
+use tonic::{Request, Response, Status};
+
+use super::deadline;
+use crate::{error::Error, topology::Topology};
+
+/// Changes what CURRENT names, as far as the members of `topology` hold it.
+#[derive(Debug)]
+pub(crate) struct Service {
+    topology: Arc<Topology>,
+}
+
+impl Service {
+    pub(super) fn new(topology: Arc<Topology>) -> Self {
+        Self { topology }
+    }
+
+    /// What CURRENT names now.
+    async fn current(&self) -> Result<Current, Error> {
+        let current = self.topology.store.current().await?;
+        Ok(current.ok_or(StoreError::NothingServes)?.value)
+    }
+
+    /// Refuses a generation that would not answer in full.
+    async fn check_whole(&self, generation: &str, until: Instant) -> Result<(), Error> {
+        let view = self.topology.refresh(until).await;
+        match view.is_whole(generation) {
+            true => Ok(()),
+            false => Err(Error::NotWhole {
+                generation: generation.to_owned(),
+            }),
+        }
+    }
+
+    /// Tells what CURRENT names and, once the members are looked at again, what this gateway answers from.
+    async fn traffic(&self, current: Current, until: Instant) -> Option<pb::Traffic> {
+        let view = self.topology.refresh(until).await;
+        let (candidate, share) = match current.candidate {
+            Some(Candidate { generation, share }) => (generation, share),
+            None => (String::new(), 0.0),
+        };
+        Some(pb::Traffic {
+            serving: current.serving,
+            previous: current.previous.unwrap_or_default(),
+            candidate,
+            candidate_share: share,
+            pinned: view.pinned().unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl TrafficService for Service {
+    async fn get_traffic(
+        &self,
+        request: Request<pb::GetTrafficRequest>,
+    ) -> Result<Response<pb::GetTrafficResponse>, Status> {
+        let until = deadline(&request);
+        let current = self.current().await?;
+        let traffic = self.traffic(current, until).await;
+        Ok(Response::new(pb::GetTrafficResponse { traffic }))
+    }
+
+    async fn promote_generation(
+        &self,
+        request: Request<pb::PromoteGenerationRequest>,
+    ) -> Result<Response<pb::PromoteGenerationResponse>, Status> {
+        let until = deadline(&request);
+        let mut generation = request.into_inner().generation;
+        if generation.is_empty() {
+            let candidate = self.current().await?.candidate;
+            let none = || Error::field("generation", "is empty, and there is no candidate");
+            generation = candidate.ok_or_else(none)?.generation;
+        }
+        self.check_whole(&generation, until).await?;
+        let current = traffic::promote(&self.topology.store, &generation).await;
+        let current = current.map_err(Error::from)?;
+        let traffic = self.traffic(current, until).await;
+        Ok(Response::new(pb::PromoteGenerationResponse { traffic }))
+    }
+
+    async fn rollback_generation(
+        &self,
+        request: Request<pb::RollbackGenerationRequest>,
+    ) -> Result<Response<pb::RollbackGenerationResponse>, Status> {
+        let until = deadline(&request);
+        let current = self.current().await?;
+        let previous = current.previous.ok_or(StoreError::NoPrevious {
+            serving: current.serving,
+        });
+        let previous = previous.map_err(Error::from)?;
+        self.check_whole(&previous, until).await?;
+        let current = traffic::promote(&self.topology.store, &previous).await;
+        let current = current.map_err(Error::from)?;
+        let traffic = self.traffic(current, until).await;
+        Ok(Response::new(pb::RollbackGenerationResponse { traffic }))
+    }
+
+    async fn set_traffic_policy(
+        &self,
+        request: Request<pb::SetTrafficPolicyRequest>,
+    ) -> Result<Response<pb::SetTrafficPolicyResponse>, Status> {
+        let until = deadline(&request);
+        let pb::SetTrafficPolicyRequest {
+            candidate,
+            candidate_share: share,
+        } = request.into_inner();
+        if !(0.0..=1.0).contains(&share) {
+            let description = format!("is {share}, must be between 0 and 1");
+            return Err(Error::field("candidate_share", description).into());
+        }
+        if candidate.is_empty() && share > 0.0 {
+            let description = format!("is empty, but its share is {share}");
+            return Err(Error::field("candidate", description).into());
+        }
+        let candidate = (!candidate.is_empty()).then_some(Candidate {
+            generation: candidate,
+            share,
+        });
+        if let Some(candidate) = &candidate
+            && share > 0.0
+        {
+            self.check_whole(&candidate.generation, until).await?;
+        }
+        let current = traffic::set_candidate(&self.topology.store, candidate).await;
+        let current = current.map_err(Error::from)?;
+        let traffic = self.traffic(current, until).await;
+        Ok(Response::new(pb::SetTrafficPolicyResponse { traffic }))
+    }
+}

@@ -1,0 +1,88 @@
+//! Members that come and go, hang and return.
+
+use std::time::{Duration, Instant};
+
+use crate::house::{House, eventually, ids, item_tower::ItemTower, user};
+
+#[tokio::test]
+async fn a_file_of_members_is_followed() {
+    let mut house = House::new(2, 1).await;
+    let manifest = house.publish("space-a", 2).await;
+    house.hold(&manifest, &[&[0], &[1]]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("item-towers");
+    let list = |towers: &[&ItemTower]| {
+        let lines = towers.iter().map(|tower| tower.uri() + "\n");
+        std::fs::write(&file, lines.collect::<String>()).unwrap();
+    };
+    list(&[&house.item_towers[0], &house.item_towers[1]]);
+    house.config.item_towers = vec![format!("file:{}", file.display())];
+    house.config.topology.resolve = Duration::from_millis(20);
+    house.open().await;
+    house.pinned(&manifest.id).await;
+
+    let covered = async |shards: u32| {
+        eventually("other members are asked", async || {
+            let answer = house.recall(user("u", 10)).await.unwrap();
+            answer.coverage.unwrap().shards_answered == shards
+        })
+        .await;
+    };
+    covered(2).await;
+    list(&[&house.item_towers[0]]);
+    covered(1).await;
+    std::fs::write(&file, "nonsense\n").unwrap();
+    covered(1).await;
+    let replacement = ItemTower::start();
+    replacement.hold(&manifest, &[1]);
+    list(&[&house.item_towers[0], &replacement]);
+    covered(2).await;
+}
+
+#[tokio::test]
+async fn a_replica_that_hangs_is_hedged_and_then_left_out() {
+    let mut house = House::new(2, 1).await;
+    let manifest = house.publish("space-a", 2).await;
+    house.hold(&manifest, &[&[0, 1], &[0, 1]]);
+    // Nothing but the calls themselves tells.
+    house.config.topology.refresh = Duration::from_secs(3_600);
+    house.open().await;
+    house.pinned(&manifest.id).await;
+    for _ in 0..300 {
+        house.recall(user("u", 1)).await.unwrap();
+    }
+    house.item_towers[0].state().hangs = true;
+    let begun = Instant::now();
+    for _ in 0..20 {
+        let answer = house.recall(user("u", 10)).await.unwrap();
+        assert_eq!(ids(&answer), (1..=10).collect::<Vec<_>>());
+        assert!(answer.degraded_reasons.is_empty());
+    }
+    // One that waited would wait for four fifths of its twenty seconds.
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_member_that_says_it_does_not_serve_is_not_asked_though_no_look_is_due() {
+    let mut house = House::new(2, 1).await;
+    let manifest = house.publish("space-a", 1).await;
+    house.hold(&manifest, &[&[0], &[0]]);
+    house.config.topology.refresh = Duration::from_secs(3_600);
+    house.open().await;
+    house.pinned(&manifest.id).await;
+    eventually("both are asked", async || {
+        house.recall(user("u", 1)).await.unwrap();
+        let searches = |tower: &ItemTower| tower.state().searches.len();
+        house.item_towers.iter().all(|tower| searches(tower) > 0)
+    })
+    .await;
+    house.item_towers[0].drain();
+    eventually("one is not asked any more", async || {
+        let before = house.item_towers[0].state().searches.len();
+        for _ in 0..20 {
+            house.recall(user("u", 1)).await.unwrap();
+        }
+        house.item_towers[0].state().searches.len() == before
+    })
+    .await;
+}
