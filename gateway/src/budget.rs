@@ -13,6 +13,9 @@ pub(crate) struct Budget {
     pub(crate) embed: Instant,
     /// The soft deadline: shards that have not answered by then are left out.
     pub(crate) search: Instant,
+    /// Shards that are asked once more for all their hits must have answered by then: a quarter of the way from the soft deadline to
+    /// the end.
+    pub(crate) again: Instant,
     /// Titles that have not come by then are left out: half way from the soft deadline to the end.
     pub(crate) items: Instant,
 }
@@ -26,6 +29,7 @@ impl Budget {
             start,
             embed: at(soft / 2.0),
             search: at(soft),
+            again: at((3.0 * soft + 1.0) / 4.0),
             items: at((1.0 + soft) / 2.0),
         }
     }

@@ -128,7 +128,8 @@ impl Settings for Config {
             ("store", !self.store.is_empty(), "must not be empty"),
             (
                 "user_towers",
-                self.user_towers().count() == self.user_towers.len(),
+                !self.user_towers.is_empty()
+                    && self.user_towers().count() == self.user_towers.len(),
                 PLACES,
             ),
             (
@@ -162,6 +163,7 @@ impl Settings for Config {
                 (0.0..=1.0).contains(&retries.share),
                 "must be between 0 and 1",
             ),
+            ("retries.burst", retries.burst > 0, POSITIVE),
             (
                 "retries.hedge_at",
                 retries.hedge_at > 0.0 && retries.hedge_at < 1.0,
@@ -183,7 +185,8 @@ impl Settings for Config {
 }
 
 const POSITIVE: &str = "must be more than 0";
-const PLACES: &str = "must be places like http://127.0.0.1:50052, dns://item-tower:50052 or file:members, at least one";
+const PLACES: &str = "must be places like http://127.0.0.1:50052, dns://tower:50052, \
+    srv://_grpc._tcp.tower or file:towers, at least one";
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tracing::error;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, is_fault};
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -126,10 +126,11 @@ impl Error {
     /// The error of a call that `member` had to answer.
     pub(crate) fn of(member: &str, failure: Failure) -> Self {
         let member = member.to_owned();
+        let is_stale = failure.is_stale();
         match failure {
             Failure::Unreachable(cause) => Self::Unreachable { member, cause },
             Failure::Late => Self::Late { member },
-            Failure::Refused(status) if is_stale(&status) => Self::Stale { member, status },
+            Failure::Refused(status) if is_stale => Self::Stale { member, status },
             Failure::Refused(status) => Self::Refused { member, status },
             Failure::Malformed(what) => Self::Malformed { member, what },
         }
@@ -168,18 +169,6 @@ impl Error {
     }
 }
 
-/// Whether the status says that the caller goes by an old generation or old MEMBERS.
-fn is_stale(status: &Status) -> bool {
-    let reasons = [
-        status::GENERATION_NOT_HELD,
-        status::GENERATION_UNKNOWN,
-        status::NO_GENERATION,
-        status::MEMBERS_EPOCH,
-        status::FOREIGN_USER,
-    ];
-    status::reason(status).is_some_and(|reason| reasons.contains(&reason.as_str()))
-}
-
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let message = error.to_string();
@@ -214,7 +203,7 @@ fn refused_by_store(cause: &generation::error::Error, message: String) -> Status
     use generation::error::Error as Cause;
     match cause {
         Cause::NothingServes => status::unavailable(status::NO_GENERATION, message),
-        Cause::NoPrevious { .. } | Cause::Missing { .. } | Cause::Mismatch { .. } => {
+        Cause::NoPrevious { .. } | Cause::Missing { .. } => {
             status::failed_precondition(status::GENERATION_UNKNOWN, message)
         }
         Cause::Name { .. } => status::invalid("generation", message),
@@ -237,20 +226,6 @@ fn pass_on(status: &Status) -> Status {
         status.code(),
         status.message(),
         status.details().to_vec().into(),
-    )
-}
-
-/// Whether the code says that a member or the call to it is broken, which is no matter of the caller's; OUT_OF_RANGE is
-/// what tonic makes of a message that is too long.
-fn is_fault(code: Code) -> bool {
-    matches!(
-        code,
-        Code::Unknown
-            | Code::Internal
-            | Code::Unimplemented
-            | Code::DataLoss
-            | Code::OutOfRange
-            | Code::Ok
     )
 }
 

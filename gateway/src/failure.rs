@@ -38,17 +38,52 @@ impl Failure {
         }
     }
 
-    /// Whether the member gave no answer at all, or said that it cannot give one now.
-    pub(crate) fn is_silence(&self) -> bool {
-        matches!(self, Self::Late) || self.may_try_another()
+    /// Whether the member says that the caller goes by an old generation or old MEMBERS.
+    pub(crate) fn is_stale(&self) -> bool {
+        let reasons = [
+            status::GENERATION_NOT_HELD,
+            status::GENERATION_UNKNOWN,
+            status::NO_GENERATION,
+            status::MEMBERS_EPOCH,
+            status::FOREIGN_USER,
+        ];
+        match self {
+            Self::Refused(status) => {
+                status::reason(status).is_some_and(|reason| reasons.contains(&reason.as_str()))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the member, or the call to it, is broken.
+    pub(crate) fn is_fault(&self) -> bool {
+        match self {
+            Self::Refused(status) => is_fault(status.code()),
+            Self::Malformed(_) => true,
+            Self::Unreachable(_) | Self::Late => false,
+        }
     }
 
     /// Whether another member that holds the same may answer instead.
     pub(crate) fn may_try_another(&self) -> bool {
         match self {
             Self::Unreachable(_) => true,
-            Self::Refused(status) => status.code() == Code::Unavailable,
-            _ => false,
+            Self::Refused(status) if status.code() == Code::Unavailable => true,
+            failure => failure.is_fault(),
         }
     }
+}
+
+/// Whether the code says that a member or the call to it is broken, which is no matter of the caller's; OUT_OF_RANGE is
+/// what tonic makes of a message that is too long.
+pub(crate) fn is_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::Internal
+            | Code::Unimplemented
+            | Code::DataLoss
+            | Code::OutOfRange
+            | Code::Ok
+    )
 }

@@ -104,7 +104,7 @@ pub(crate) async fn list(
         shards: Vec::new(),
     };
     if filter.is_none() && shards.is_empty() {
-        let asked = fanout::anyone(generation, |member| {
+        let asked = fanout::anyone(generation, until, |member| {
             let request = request.clone();
             async move { ask(&member, request, until).await }
         });
@@ -115,6 +115,7 @@ pub(crate) async fn list(
     let gathered = fanout::gather(
         generation,
         &generation.calls.popular,
+        until,
         shards.iter().copied(),
         |member, shards| {
             let request = ListPopularItemsRequest {

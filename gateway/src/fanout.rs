@@ -1,11 +1,13 @@
 //! Asks the holders of many shards at once: one call a member, and once more elsewhere if a member is unreachable or slow.
 
-use std::{future::Future, pin::pin, sync::Arc};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use futures::future::{Either, join_all, select};
 use tokio::time::{Instant, timeout};
 
-use crate::{error::Error, failure::Failure, pace::Pace, replica::Replica, topology::Held};
+use crate::{
+    error::Error, failure::Failure, pace::Pace, replica::Replica, retries::Retries, topology::Held,
+};
 
 /// What came of asking many shards.
 #[derive(Debug)]
@@ -19,10 +21,12 @@ pub(crate) struct Gathered<T> {
 /// Calls `ask` once a member with all the shards wanted of it.
 ///
 /// The shards of a member that cannot be reached are asked of their other holders, once; so are those of a member that takes longer
-/// than most calls by their `pace`, and what comes first counts. Both only as far as the budget of retries goes. `ask` must be idempotent.
+/// than most calls by their `pace`, or half of the time until `until`, and what comes first counts. Both only as far as the budget of
+/// retries goes. `ask` must be idempotent, and end at `until`.
 pub(crate) async fn gather<T, F>(
     generation: &Held,
     pace: &Pace,
+    until: Instant,
     shards: impl IntoIterator<Item = u32>,
     ask: impl Fn(Arc<Replica>, Vec<u32>) -> F,
 ) -> Gathered<T>
@@ -34,6 +38,7 @@ where
         let asking = Asking {
             generation,
             pace,
+            until,
             member,
             shards,
             ask: &ask,
@@ -45,12 +50,14 @@ where
     gathered
 }
 
-/// Asks any holder of the generation, and another one if the first cannot be reached; `ask` must be idempotent.
+/// Asks any holder of the generation, and another one if the first cannot be reached or takes half of the time until `until`; `ask` must
+/// be idempotent, and end at `until`.
 ///
 /// # Errors
 /// If nobody answers, or what the one asked says.
 pub(crate) async fn anyone<T, F>(
     generation: &Held,
+    until: Instant,
     ask: impl Fn(Arc<Replica>) -> F,
 ) -> Result<T, Error>
 where
@@ -64,20 +71,31 @@ where
     };
     let retries = &generation.calls.retries;
     retries.earn();
-    let mut answer = ask(first.clone()).await;
-    if answer.as_ref().is_err_and(Failure::may_try_another)
-        && let Some(second) = generation.anyone(Some(first))
-        && retries.spend()
-    {
-        answer = ask(second.clone()).await;
-    }
+    let mut asked = pin!(ask(first.clone()));
+    let early = timeout(half_way(until), &mut asked).await;
+    let may_try_another = match &early {
+        Ok(answer) => answer.as_ref().is_err_and(Failure::may_try_another),
+        Err(_) => true,
+    };
+    let second = generation.anyone(Some(first));
+    let answer = match (early, second.filter(|_| may_try_another && retries.spend())) {
+        (_, Some(second)) => ask(second.clone()).await,
+        (Ok(answer), None) => answer,
+        (Err(_), None) => asked.await,
+    };
     answer.map_err(|failure| Error::of("an item tower", failure))
+}
+
+/// Half of the time that is left.
+fn half_way(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now()) / 2
 }
 
 /// One member to ask, and the shards wanted of it.
 struct Asking<'a, A> {
     generation: &'a Held,
     pace: &'a Pace,
+    until: Instant,
     member: Arc<Replica>,
     shards: Vec<u32>,
     ask: &'a A,
@@ -93,36 +111,40 @@ where
         self.generation.calls.retries.earn();
         let begun = Instant::now();
         let mut first = pin!((self.ask)(self.member.clone(), self.shards.clone()));
-        if let Some(after) = self.hedge_after() {
-            match timeout(after, &mut first).await {
-                Ok(answer) => return self.finish(begun, answer).await,
-                Err(_) if self.generation.calls.retries.spend() => {}
-                Err(_) => return self.finish(begun, first.await).await,
-            }
-        } else {
+        let Some(after) = self.hedge_after() else {
+            return self.finish(begun, first.await).await;
+        };
+        if let Ok(answer) = timeout(after, &mut first).await {
+            return self.finish(begun, answer).await;
+        }
+        let others = self.others(Retries::spend_on_hedge);
+        if others.calls.is_empty() {
             return self.finish(begun, first.await).await;
         }
         // Whoever answers first; the other call is dropped, which cancels it.
-        let second = pin!(self.elsewhere());
-        match select(first, second).await {
-            Either::Left((Err(failure), second)) if failure.is_silence() => second.await,
-            Either::Left((answer, _)) => self.note(begun, answer),
+        match select(first, pin!(self.ask_others(others))).await {
+            Either::Left((Err(failure), second)) if !failure.is_stale() => {
+                self.instead(second.await, failure)
+            }
+            Either::Left((answer, _)) => self.take(begun, answer),
             Either::Right((found, _)) if found.lost.is_empty() => {
+                self.pace.record(begun.elapsed());
                 self.member.outrun(begun.elapsed());
                 found
             }
             Either::Right((found, first)) => match first.await {
-                Err(failure) if failure.is_silence() => found,
-                answer => self.note(begun, answer),
+                Err(failure) if !failure.is_stale() => self.instead(found, failure),
+                answer => self.take(begun, answer),
             },
         }
     }
 
     /// After how long the others are asked, too; none if there is none.
-    fn hedge_after(&self) -> Option<std::time::Duration> {
-        let calls = &self.generation.calls;
-        let after = calls.hedge_after(self.pace)?;
+    fn hedge_after(&self) -> Option<Duration> {
         let another = |shard: &u32| self.generation.spare(*shard, &self.member);
+        let half = half_way(self.until);
+        let usual = self.generation.calls.hedge_after(self.pace);
+        let after = usual.map_or(half, |after| after.min(half));
         self.shards.iter().any(another).then_some(after)
     }
 
@@ -130,39 +152,62 @@ where
     async fn finish(&self, begun: Instant, answer: Result<T, Failure>) -> Gathered<T> {
         match answer {
             Err(failure) if failure.may_try_another() => {
-                if !self.generation.calls.retries.spend() {
-                    return Gathered::of(Err(failure), &self.shards);
+                if matches!(failure, Failure::Malformed(_)) {
+                    self.member.broke_contract();
                 }
-                let mut found = self.elsewhere().await;
-                for (_, why) in &mut found.lost {
-                    if matches!(why, Failure::Unreachable(_)) {
-                        *why = failure.clone();
-                    }
-                }
-                found
+                let found = self.ask_others(self.others(Retries::spend)).await;
+                self.instead(found, failure)
             }
-            answer => self.note(begun, answer),
+            answer => self.take(begun, answer),
         }
     }
 
-    fn note(&self, begun: Instant, answer: Result<T, Failure>) -> Gathered<T> {
+    fn take(&self, begun: Instant, answer: Result<T, Failure>) -> Gathered<T> {
         if answer.is_ok() {
             self.pace.record(begun.elapsed());
         }
         Gathered::of(answer, &self.shards)
     }
 
-    /// Asks the other holders of the shards.
-    async fn elsewhere(&self) -> Gathered<T> {
+    /// What others found instead of a member that failed: shards that nobody else could be asked for are lost for its reason.
+    fn instead(&self, mut found: Gathered<T>, failure: Failure) -> Gathered<T> {
+        for (_, why) in &mut found.lost {
+            if matches!(why, Failure::Unreachable(_)) {
+                *why = failure.clone();
+            }
+        }
+        found
+    }
+
+    /// The other holders of the shards, as far as there is budget to ask them.
+    fn others(&self, spend: impl Fn(&Retries) -> bool) -> Others {
         let shards = self.shards.iter().copied();
-        let (calls, orphans) = assign(self.generation, shards, Some(&self.member));
-        let asked = calls.into_iter().map(|(member, shards)| async move {
+        let (mut calls, mut lost) = assign(self.generation, shards, Some(&self.member));
+        calls.retain(|(_, shards)| {
+            let paid = spend(&self.generation.calls.retries);
+            if !paid {
+                let spent = || Failure::Unreachable("too many calls fail".to_owned());
+                lost.extend(shards.iter().map(|shard| (*shard, spent())));
+            }
+            paid
+        });
+        Others { calls, lost }
+    }
+
+    async fn ask_others(&self, others: Others) -> Gathered<T> {
+        let asked = others.calls.into_iter().map(|(member, shards)| async move {
             Gathered::of((self.ask)(member, shards.clone()).await, &shards)
         });
         let mut gathered = Gathered::join(join_all(asked).await);
-        gathered.lost.extend(orphans);
+        gathered.lost.extend(others.lost);
         gathered
     }
+}
+
+/// Whom to ask for which shards, and the shards that nobody can be asked for.
+struct Others {
+    calls: Assigned,
+    lost: Vec<(u32, Failure)>,
 }
 
 type Assigned = Vec<(Arc<Replica>, Vec<u32>)>;

@@ -43,7 +43,7 @@ pub(crate) fn services(config: &Config) -> Vec<&'static str> {
 pub(crate) fn routes(topology: &Arc<Topology>, config: &Config, shutdown: &Shutdown) -> Routes {
     let limit = config.server.max_message_bytes;
     let last = Arc::new(LastUsers::new(config.recall.last_vectors_bytes));
-    let recall = recall::Service::new(topology.clone(), last.clone(), config);
+    let recall = recall::Service::new(topology.clone(), last.clone(), config, shutdown.clone());
     let event = event::Service::new(topology.clone(), last);
     let catalog = catalog::Service::new(topology.clone());
     let generation = generation::Service::new(topology.clone(), shutdown.clone());
@@ -63,7 +63,7 @@ pub(crate) fn tell(view: &View, health: &Health) {
     let pinned = view.pinned().is_some();
     health.set(RECALL, pinned);
     health.set(CATALOG, pinned);
-    health.set(EVENT, view.epoch() > 0);
+    health.set(EVENT, view.knows_owners());
     health.set(GENERATION, true);
     if health.get(TRAFFIC).is_some() {
         health.set(TRAFFIC, view.current().is_some());

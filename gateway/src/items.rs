@@ -50,6 +50,7 @@ pub(crate) async fn fetch(
     let gathered = fanout::gather(
         generation,
         &generation.calls.items,
+        until,
         shards,
         |member, shards| {
             let request = GetItemsRequest {

@@ -6,8 +6,8 @@ use moka::sync::Cache;
 
 use crate::user_tower::User;
 
-/// For how long it is kept: what a user did since is not in it.
-const KEPT: Duration = Duration::from_secs(15 * 60);
+/// For how long it is kept: what a user did since is not in it, and a user who was deleted by another gateway is in it so long.
+const KEPT: Duration = Duration::from_secs(5 * 60);
 /// Bytes of an entry beyond its vectors, its seen items and its key.
 const ENTRY: usize = 200;
 
@@ -33,12 +33,9 @@ impl LastUsers {
         }
     }
 
-    /// Notes what a tower said of a user, unless that is what it said before.
+    /// Notes what a tower said of a user.
     pub(crate) fn note(&self, id: &str, user: &Arc<User>) {
-        let known = self.users.get(id);
-        if !known.is_some_and(|known| known.version == user.version) {
-            self.users.insert(id.to_owned(), user.clone());
-        }
+        self.users.insert(id.to_owned(), user.clone());
     }
 
     /// What a tower last said of a user, if it is in `space`.

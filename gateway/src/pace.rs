@@ -59,7 +59,9 @@ impl Pace {
         let found = found.unwrap_or(BUCKETS - 1);
         self.quantile_us.store(end(found), Relaxed);
         for (count, seen) in self.buckets.iter().zip(counts) {
-            count.fetch_sub(seen / 2, Relaxed);
+            // Of two that find at once, both would take away the same; and one call must not count for ever.
+            let halve = |now: u32| Some(now.saturating_sub(seen.div_ceil(2)));
+            let _ = count.fetch_update(Relaxed, Relaxed, halve);
         }
     }
 }

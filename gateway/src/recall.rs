@@ -155,14 +155,7 @@ async fn personal(
     let excluded = seen.into_iter().flatten().chain(&query.exclude).copied();
     let exclusion = Exclusion::new(generation.shards(), excluded);
 
-    let shards = scatter::search(
-        generation,
-        &user.interests,
-        &exclusion,
-        query,
-        budget.search,
-    )
-    .await?;
+    let shards = scatter::search(generation, &user.interests, &exclusion, query, budget).await?;
     Ok(Found {
         hits: shards.hits,
         coverage: shards.coverage,

@@ -20,11 +20,17 @@ use crate::failure::Failure;
 use standing::Standing;
 
 pub(crate) use pick::pick;
+#[cfg(test)]
+pub(crate) use pick::seed;
 
 /// The greatest answer of a member, such as a user with millions of seen items.
 pub(crate) const ANSWER_BYTES: usize = 32 << 20;
 /// Each answer moves the expected latency by one part in so many towards its own.
 const SMOOTHING: u64 = 8;
+/// What is known of a latency counts half after this, so that a member that seemed slow is tried again.
+const FADES: Duration = Duration::from_secs(5);
+/// What a call to a member is taken to last that nobody made one to.
+const UNKNOWN_US: u64 = 1_000;
 /// A call that gave the member less time than this says nothing when it ends without an answer.
 const FAIR: Duration = Duration::from_millis(100);
 
@@ -36,8 +42,11 @@ pub(crate) struct Replica {
     address: String,
     channel: Channel,
     in_flight: AtomicU32,
-    /// Exponentially weighted moving average, in microseconds; 0 before the first answer.
+    born: Instant,
+    /// Exponentially weighted moving average, in microseconds.
     latency_us: AtomicU64,
+    /// When that was learnt, in microseconds since it was born.
+    learnt_us: AtomicU64,
     /// Whether it says that it serves.
     serving: AtomicBool,
     standing: Standing,
@@ -59,7 +68,9 @@ impl Replica {
             address: address.to_owned(),
             channel: connect(endpoint),
             in_flight: AtomicU32::new(0),
-            latency_us: AtomicU64::new(0),
+            born: Instant::now(),
+            latency_us: AtomicU64::new(UNKNOWN_US),
+            learnt_us: AtomicU64::new(0),
             serving: AtomicBool::new(false),
             standing: Standing::new(),
         })
@@ -77,7 +88,11 @@ impl Replica {
 
     /// Notes whether the member says that it serves; returns whether it said otherwise before.
     pub(crate) fn says_serving(&self, serving: bool) -> bool {
-        self.serving.swap(serving, Relaxed) != serving
+        let changed = self.serving.swap(serving, Relaxed) != serving;
+        if changed && serving {
+            self.standing.begin();
+        }
+        changed
     }
 
     /// Whether the member says that it serves.
@@ -112,9 +127,12 @@ impl Replica {
     {
         let started = Instant::now();
         let _in_flight = InFlight::new(&self.in_flight);
+        let fair = until - started >= FAIR;
         let answer = self.probe(message, until, rpc).await;
-        if matches!(answer, Ok(_) | Err(Failure::Late)) {
-            self.learn(started.elapsed());
+        match answer {
+            Ok(_) => self.learn(started.elapsed()),
+            Err(Failure::Late) if fair => self.learn_at_least(started.elapsed()),
+            Err(_) => {}
         }
         answer
     }
@@ -141,6 +159,7 @@ impl Replica {
         match &answer {
             Err(Failure::Late) if time < FAIR => {}
             Err(Failure::Unreachable(_) | Failure::Late) => self.standing.failed(),
+            Err(failure) if failure.is_fault() => self.standing.failed(),
             _ => self.standing.answered(),
         }
         answer
@@ -148,26 +167,43 @@ impl Replica {
 
     /// Notes that another member answered while this one was asked for `so_long`.
     pub(crate) fn outrun(&self, so_long: Duration) {
-        self.learn(so_long);
+        self.learn_at_least(so_long);
         self.standing.failed();
+    }
+
+    /// Notes that an answer broke the contract.
+    pub(crate) fn broke_contract(&self) {
+        self.standing.failed();
+    }
+
+    /// Takes up that a call would have taken longer than this.
+    fn learn_at_least(&self, time: Duration) {
+        let expected = Duration::from_micros(self.latency_us.load(Relaxed));
+        self.learn(time.max(expected));
     }
 
     fn learn(&self, latency: Duration) {
         let latest = latency.as_micros() as u64;
         let before = self.latency_us.load(Relaxed);
-        let expected = if before == 0 {
+        let first = self.learnt_us.load(Relaxed) == 0;
+        let expected = if first {
             latest
         } else {
             (before * (SMOOTHING - 1) + latest) / SMOOTHING
         };
         self.latency_us.store(expected.max(1), Relaxed);
+        let now = self.born.elapsed().as_micros() as u64;
+        self.learnt_us.store(now.max(1), Relaxed);
     }
 
-    /// How long one more call is likely to take: expected latency times the calls it would share the member with, and more as long
-    /// as the member begins.
+    /// How long one more call is likely to take: expected latency, as far as it is news, times the calls it would share the member
+    /// with, and more as long as the member begins.
     fn cost(&self) -> f64 {
+        let learnt = Duration::from_micros(self.learnt_us.load(Relaxed));
+        let age = self.born.elapsed().saturating_sub(learnt);
+        let faded = (-age.div_duration_f64(FADES)).exp2();
         let in_flight = f64::from(self.in_flight.load(Relaxed));
-        self.latency_us.load(Relaxed) as f64 * (in_flight + 1.0) * self.standing.burden()
+        self.latency_us.load(Relaxed) as f64 * faded * (in_flight + 1.0) * self.standing.burden()
     }
 }
 
@@ -231,6 +267,17 @@ mod tests {
             picked[at.unwrap()] += 1;
         }
         assert!(picked.iter().all(|&count| count > 50), "{picked:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_member_that_seemed_slow_is_tried_again() {
+        let (slow, good) = (replica(9, 0), replica(1, 0));
+        assert!(Arc::ptr_eq(pick(&[&slow, &good]).unwrap(), &good));
+        for _ in 0..20 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            good.learn(Duration::from_millis(1));
+        }
+        assert!(Arc::ptr_eq(pick(&[&slow, &good]).unwrap(), &slow));
     }
 
     #[tokio::test]

@@ -31,13 +31,19 @@ impl Retries {
         }
     }
 
-    /// Whether a call may be made once more; if so it is counted.
+    /// Whether a call may be made once more that got no answer; if so it is counted.
     pub(crate) fn spend(&self) -> bool {
-        let spent = self.left.fetch_sub(CALL, Relaxed) >= CALL;
-        if !spent {
-            self.left.fetch_add(CALL, Relaxed);
-        }
-        spent
+        self.spend_above(0)
+    }
+
+    /// Whether a call may be made once more that is only slow: not from the half that is kept for those without an answer.
+    pub(crate) fn spend_on_hedge(&self) -> bool {
+        self.spend_above(self.most / 2)
+    }
+
+    fn spend_above(&self, least: i64) -> bool {
+        let spend = |left: i64| (left - CALL >= least).then_some(left - CALL);
+        self.left.fetch_update(Relaxed, Relaxed, spend).is_ok()
     }
 }
 
@@ -55,6 +61,13 @@ mod tests {
         let again = again.count();
         assert!((500..=511).contains(&again), "{again}");
         assert!(!retries.spend());
+    }
+
+    #[test]
+    fn slow_calls_leave_half_for_those_without_an_answer() {
+        let retries = Retries::new(0.05, 10);
+        assert_eq!((0..100).filter(|_| retries.spend_on_hedge()).count(), 5);
+        assert_eq!((0..100).filter(|_| retries.spend()).count(), 5);
     }
 
     #[test]

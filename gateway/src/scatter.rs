@@ -8,6 +8,7 @@ use tracing::debug;
 
 use crate::{
     answer::{Coverage, Degraded},
+    budget::Budget,
     error::Error,
     exclusion::Exclusion,
     failure::Failure,
@@ -36,8 +37,8 @@ pub(crate) struct Scattered {
 /// Searches all shards for the best `query.k` items, each without the excluded items that it would hold.
 ///
 /// Of many shards each is asked for fewer, as many as it almost surely has of the best; one whose every hit is among the best may have
-/// more of them, and is asked for all. So the answer is the same as if every shard had been. A shard without an answer by `until` is a
-/// smaller answer, not an error.
+/// more of them, and is asked for all. So the answer is the same as if every shard had been. A shard without an answer by the soft
+/// deadline is a smaller answer, not an error.
 ///
 /// # Errors
 /// If no shard answered, or a member does not hold what it said it holds ([`Error::Stale`]).
@@ -46,14 +47,14 @@ pub(crate) async fn search(
     interests: &Interests,
     exclusion: &Exclusion,
     query: &Query,
-    until: Instant,
+    budget: &Budget,
 ) -> Result<Scattered, Error> {
-    let asking = Asking {
+    let mut asking = Asking {
         generation,
         interests,
         exclusion,
         query,
-        until,
+        until: budget.search,
     };
     let asked = shard_k(query.k, generation.shards());
     let Gathered { answers, lost } = asking.ask(0..generation.shards(), asked).await;
@@ -66,6 +67,7 @@ pub(crate) async fn search(
         .map(|shard| shard.number)
         .collect();
     if !more.is_empty() {
+        asking.until = budget.again;
         let Gathered { answers, lost } = asking.ask(more, query.k).await;
         // Where nothing comes, what was found before counts, and the answer says that it may be worse.
         losses.add(Losses::of(generation, lost)?);
@@ -102,20 +104,26 @@ impl Asking<'_> {
     /// Asks each of the shards for its best `k`.
     async fn ask(&self, shards: impl IntoIterator<Item = u32>, k: usize) -> Gathered<Vec<Shard>> {
         let pace = &self.generation.calls.search;
-        fanout::gather(self.generation, pace, shards, |member, shards| {
-            let request = self.request(&shards, k);
-            async move {
-                let answer = member
-                    .call(request, self.until, |channel, request| async {
-                        SearchServiceClient::new(channel)
-                            .max_decoding_message_size(ANSWER_BYTES)
-                            .search(request)
-                            .await
-                    })
-                    .await?;
-                decode(answer.shards, &shards, self.interests)
-            }
-        })
+        fanout::gather(
+            self.generation,
+            pace,
+            self.until,
+            shards,
+            |member, shards| {
+                let request = self.request(&shards, k);
+                async move {
+                    let answer = member
+                        .call(request, self.until, |channel, request| async {
+                            SearchServiceClient::new(channel)
+                                .max_decoding_message_size(ANSWER_BYTES)
+                                .search(request)
+                                .await
+                        })
+                        .await?;
+                    decode(answer.shards, &shards, self.interests)
+                }
+            },
+        )
         .await
     }
 

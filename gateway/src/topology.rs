@@ -18,12 +18,13 @@ use std::{
 
 use generation::{
     lease::Leases,
+    manifest::Manifest,
     open,
     store::{Current, Members, Store},
 };
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, interval, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 use tracing::{debug, info, warn};
 
@@ -36,10 +37,14 @@ use crate::{
 use crew::{Crew, Member};
 use follower::Orders;
 use look::{ITEM_TOWERS, Models, Shards, USER_TOWERS};
+use pin::Readiness;
 
 pub(crate) use held::Held;
 pub(crate) use resolve::Place;
 pub(crate) use view::{UserMember, Variant, View};
+
+/// How long the store may take, and how long something that it cannot give is not asked for again.
+const STORE: Duration = Duration::from_secs(5);
 
 /// The members, the store, and the newest view of them.
 #[derive(Debug)]
@@ -61,17 +66,25 @@ pub(crate) struct Topology {
 /// What one view leaves to the next.
 #[derive(Debug, Default)]
 struct Memory {
-    /// When the store was read.
-    read: Option<Instant>,
-    current: Option<Current>,
-    members: Option<Members>,
     held: BTreeMap<String, Arc<Held>>,
+    /// Generations whose manifests could not be read, and when that was.
+    unreadable: BTreeMap<String, Instant>,
     /// The generation that CURRENT wants served and that is not pinned, and since when.
     awaited: Option<(String, Instant)>,
 }
 
+/// The store's pointers, as they were last read.
+#[derive(Clone, Debug, Default)]
+struct Pointers {
+    /// When they were.
+    read: Option<Instant>,
+    current: Option<Current>,
+    members: Option<Members>,
+}
+
 /// What all members said last.
 struct Reports {
+    pointers: Pointers,
     items: Vec<Member<Shards>>,
     users: Vec<Member<Models>>,
 }
@@ -81,7 +94,7 @@ impl Topology {
     pub(crate) fn new(store: Store, config: &Config, connect: Connect) -> Self {
         Self {
             store,
-            leases: Leases::default(),
+            leases: Leases::new(Duration::ZERO),
             item_towers: config.item_towers().collect(),
             user_towers: config.user_towers().collect(),
             config: config.topology.clone(),
@@ -140,19 +153,49 @@ impl Topology {
     pub(crate) async fn follow(&self, changed: impl Fn(&View)) {
         let (items, items_at) = watch::channel(BTreeSet::new());
         let (users, users_at) = watch::channel(BTreeSet::new());
+        let (pointers, pointed) = watch::channel(Pointers::default());
         let every = self.config.resolve;
         tokio::select! {
             _ = resolve::follow(&self.item_towers, every, items) => {}
             _ = resolve::follow(&self.user_towers, every, users) => {}
-            () = self.compose(items_at, users_at, changed) => {}
+            () = self.follow_pointers(pointers) => {}
+            () = self.compose(items_at, users_at, pointed, changed) => {}
         }
     }
 
-    /// Makes a new view whenever a member says something new, the members are others, or the store is to be read again.
+    /// Reads CURRENT and MEMBERS every now and then, and whenever nobody shall go by what they were.
+    async fn follow_pointers(&self, pointers: watch::Sender<Pointers>) {
+        let mut since = self.since.subscribe();
+        loop {
+            let read = Instant::now();
+            let both = async { tokio::join!(self.store.current(), self.store.members()) };
+            match timeout(STORE, both).await {
+                Ok((current, members)) => pointers.send_modify(|pointers| {
+                    pointers.read = Some(read);
+                    match current {
+                        Ok(current) => pointers.current = current.map(|current| current.value),
+                        Err(cause) => warn!(%cause, "CURRENT cannot be read"),
+                    }
+                    match members {
+                        Ok(members) => pointers.members = members.map(|members| members.value),
+                        Err(cause) => warn!(%cause, "MEMBERS cannot be read"),
+                    }
+                }),
+                Err(_) => warn!("the store does not answer"),
+            }
+            tokio::select! {
+                () = sleep(self.config.refresh) => {}
+                Ok(_) = since.wait_for(|since| *since > read) => {}
+            }
+        }
+    }
+
+    /// Makes a new view whenever a member says something new, the members are others, or CURRENT or MEMBERS are read.
     async fn compose(
         &self,
         mut items_at: watch::Receiver<BTreeSet<String>>,
         mut users_at: watch::Receiver<BTreeSet<String>>,
+        mut pointers: watch::Receiver<Pointers>,
         changed: impl Fn(&View),
     ) {
         let keep = watch::Sender::default();
@@ -166,17 +209,12 @@ impl Topology {
         let connect_timeout = self.config.connect_timeout;
         let mut items = Crew::new(&ITEM_TOWERS, self.connect, connect_timeout);
         let mut users = Crew::new(&USER_TOWERS, self.connect, connect_timeout);
-        let mut since = self.since.subscribe();
         let mut memory = Memory::default();
-        let mut ticks = interval(self.config.refresh);
-        let mut due = true;
         loop {
             items.be(&items_at.borrow_and_update(), &orders);
             users.be(&users_at.borrow_and_update(), &orders);
-            if due || memory.read < Some(*since.borrow_and_update()) {
-                self.read_store(&mut memory).await;
-            }
             let reports = Reports {
+                pointers: pointers.borrow_and_update().clone(),
                 items: items.members(),
                 users: users.members(),
             };
@@ -185,26 +223,12 @@ impl Topology {
             self.keep(&keep, &view);
             changed(&view);
             self.view.send_replace(Arc::new(view));
-            due = tokio::select! {
-                _ = ticks.tick() => true,
-                () = orders.changed.notified() => false,
-                Ok(()) = since.changed() => false,
-                Ok(()) = items_at.changed() => false,
-                Ok(()) = users_at.changed() => false,
-            };
-        }
-    }
-
-    async fn read_store(&self, memory: &mut Memory) {
-        memory.read = Some(Instant::now());
-        let (current, members) = tokio::join!(self.store.current(), self.store.members());
-        match current {
-            Ok(current) => memory.current = current.map(|current| current.value),
-            Err(cause) => warn!(%cause, "CURRENT cannot be read"),
-        }
-        match members {
-            Ok(members) => memory.members = members.map(|members| members.value),
-            Err(cause) => warn!(%cause, "MEMBERS cannot be read"),
+            tokio::select! {
+                () = orders.changed.notified() => {}
+                Ok(()) = pointers.changed() => {}
+                Ok(()) = items_at.changed() => {}
+                Ok(()) = users_at.changed() => {}
+            }
         }
     }
 
@@ -217,19 +241,31 @@ impl Topology {
         let mut held = BTreeMap::new();
         for id in ids {
             let manifest = match memory.held.get(id) {
-                Some(before) => before.manifest.clone(),
-                None => match open::open(&self.store, id).await {
-                    Ok(opened) => Arc::new(opened.manifest),
-                    Err(cause) => {
-                        warn!(generation = id, %cause, "a member holds a generation that the store cannot give");
-                        continue;
-                    }
-                },
+                Some(before) => Some(before.manifest.clone()),
+                None => self.read_manifest(memory, id).await,
             };
-            let known = Held::new(manifest, self.calls.clone(), &reports.items);
-            held.insert(id.to_owned(), Arc::new(known));
+            if let Some(manifest) = manifest {
+                let known = Held::new(manifest, self.calls.clone(), &reports.items);
+                held.insert(id.to_owned(), Arc::new(known));
+            }
         }
         memory.held = held;
+    }
+
+    /// Reads a manifest, unless that was tried in vain just now.
+    async fn read_manifest(&self, memory: &mut Memory, id: &str) -> Option<Arc<Manifest>> {
+        memory.unreadable.retain(|_, at| at.elapsed() < STORE);
+        if memory.unreadable.contains_key(id) {
+            return None;
+        }
+        let cause = match timeout(STORE, open::open(&self.store, id)).await {
+            Ok(Ok(opened)) => return Some(Arc::new(opened.manifest)),
+            Ok(Err(cause)) => cause.to_string(),
+            Err(_) => "the store does not answer".to_owned(),
+        };
+        warn!(generation = id, %cause, "a member holds a generation that the store cannot give");
+        memory.unreadable.insert(id.to_owned(), Instant::now());
+        None
     }
 
     /// Puts together what store and members say.
@@ -237,21 +273,23 @@ impl Topology {
         let now = Instant::now();
         let items = reports.items.iter().map(|member| member.asked(now));
         let users = reports.users.iter().map(|member| member.asked(now));
-        let looks = items.chain(users).chain([memory.read]);
+        let looks = items.chain(users).chain([reports.pointers.read]);
         let users = reports.users.iter().map(|member| UserMember {
             name: member.report.held.name.clone(),
             replica: member.replica.clone(),
+            asked: member.report.asked.is_some(),
             healthy: member.is_healthy(),
             held: member.report.held.generations.clone(),
         });
         let mut view = View {
             since: looks.min().flatten(),
-            current: memory.current.clone(),
+            current: reports.pointers.current.clone(),
             pinned: self.view.borrow().pinned.clone(),
             candidate: None,
             held: memory.held.clone(),
-            whole: BTreeSet::new(),
-            members: memory.members.clone(),
+            everywhere: BTreeSet::new(),
+            laggards: Vec::new(),
+            members: reports.pointers.members.clone(),
             users: users.collect(),
         };
         self.pin(&mut view, memory, reports);
@@ -260,7 +298,7 @@ impl Topology {
 
     /// Decides which generations the view answers from.
     fn pin(&self, view: &mut View, memory: &mut Memory, reports: &Reports) {
-        let Some(current) = &memory.current else {
+        let Some(current) = &reports.pointers.current else {
             return;
         };
         let waited = match &memory.awaited {
@@ -281,17 +319,29 @@ impl Topology {
             memory.awaited = Some((current.serving.clone(), Instant::now()));
         }
         let chosen = chosen.map(str::to_owned);
-        let whole = view.held.keys();
-        let whole = whole.filter(|id| readiness(id) >= pin::Readiness::Whole);
-        view.whole = whole.cloned().collect();
-        let candidate = current.candidate.as_ref();
-        view.candidate = candidate
-            .filter(|candidate| view.is_whole(&candidate.generation))
-            .cloned();
+        let before = self.view();
+        let on_trial = current.candidate.as_ref().filter(|on_trial| {
+            let known = before.candidate.as_ref();
+            let was = known.is_some_and(|known| known.generation == on_trial.generation);
+            // As the one pinned does, it stays where a member is missed for a moment.
+            let enough = if was {
+                Readiness::Part
+            } else {
+                Readiness::Whole
+            };
+            readiness(&on_trial.generation) >= enough
+        });
+        let everywhere = view.held.keys();
+        let everywhere = everywhere.filter(|id| readiness(id) >= Readiness::Everywhere);
+        let everywhere = everywhere.cloned().collect();
+        let laggards = pin::laggards(view, &current.serving, &reports.items);
+        view.candidate = on_trial.cloned();
+        view.everywhere = everywhere;
         if chosen != view.pinned {
-            info!(from = ?view.pinned, to = ?chosen, "generation pinned");
+            info!(from = ?view.pinned, to = ?chosen, ?laggards, "generation pinned");
             view.pinned = chosen;
         }
+        view.laggards = laggards;
     }
 
     /// Orders the members to keep what the view answers from, and what callers need.

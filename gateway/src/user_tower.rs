@@ -22,8 +22,6 @@ pub(crate) struct Who(UserQuery);
 /// An embedded user.
 #[derive(Debug)]
 pub(crate) struct User {
-    /// Changes with the history that was embedded, and with the model.
-    pub(crate) version: Version,
     /// One vector an interest, in the generation's space; none if nothing about the user says what to search for.
     pub(crate) interests: Interests,
     /// Every item that the user has seen, ascending.
@@ -33,10 +31,6 @@ pub(crate) struct User {
     /// Whether events may be missing from the history.
     pub(crate) stale_history: bool,
 }
-
-/// Which history was embedded with which model: the version that the tower tells, and the generation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Version(u64, String);
 
 /// Query vectors `[count, dim]`, none of them zero, passed on as they came.
 #[derive(Clone, Debug)]
@@ -178,9 +172,12 @@ async fn embed_anywhere(
             cause: format!("none that is healthy holds generation {id}"),
         });
     };
+    let retries = &generation.calls.retries;
+    retries.earn();
     let mut answer = ask(first, request.clone(), until).await;
     if answer.as_ref().is_err_and(Failure::may_try_another)
         && let Some(second) = view.embedder(id, Some(first))
+        && retries.spend()
     {
         answer = ask(second, request, until).await;
     }
@@ -237,7 +234,6 @@ fn decode(
     }
     Ok(User {
         interests: Interests::new(interests),
-        version: Version(user.history_version, manifest.id.clone()),
         seen: user.seen,
         cold_start: user.cold_start,
         stale_history: user.stale_history,

@@ -127,6 +127,19 @@ pub async fn numbers(store: &Store) -> Result<Vec<u64>, Error> {
     Ok(numbers)
 }
 
+/// Refuses a log that goes on after `end` where a delta of it is missing; lists the whole log.
+///
+/// # Errors
+/// [`Error::Hole`], or if the store cannot be listed.
+pub async fn check_end(store: &Store, end: u64) -> Result<(), Error> {
+    let after = numbers(store).await?;
+    let after = after.into_iter().find(|number| *number > end);
+    match after.filter(|after| *after > end + 1) {
+        None => Ok(()),
+        Some(after) => Err(Error::Hole { end, after }),
+    }
+}
+
 /// Removes all deltas up to `number` that are as old as `age`, but never the newest.
 pub(crate) async fn remove(store: &Store, number: u64, age: Duration) -> Result<(), Error> {
     let newest = numbers(store).await?.pop().unwrap_or_default();

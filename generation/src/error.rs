@@ -78,6 +78,14 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// The catalog's log goes on where a delta is missing.
+    #[error("the catalog's log ends with delta {end} and goes on with {after}")]
+    Hole {
+        /// The last before the hole.
+        end: u64,
+        /// The first after it.
+        after: u64,
+    },
     /// An item id is not greater than the one before it.
     #[error("row {row} has item id {id}, which is not greater than {previous} of the row before")]
     Order {

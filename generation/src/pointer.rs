@@ -96,6 +96,16 @@ impl Current {
         }
     }
 
+    /// The same, but that the candidate has no share: equal for those who care which generations are named only.
+    #[must_use]
+    pub fn without_share(&self) -> Self {
+        let mut bare = self.clone();
+        if let Some(candidate) = &mut bare.candidate {
+            candidate.share = 0.0;
+        }
+        bare
+    }
+
     /// The generations named, the serving one first.
     pub fn generations(&self) -> impl Iterator<Item = &str> {
         let candidate = self.candidate.as_ref();

@@ -98,7 +98,8 @@ impl Job {
         let store = Store::open(&config.store)?;
         let artifact = artifact::open(&store, &config.artifact).await?;
         verify::report(&artifact, config.verify.hr_floor)?;
-        let current = store.current().await?.map(|current| current.value);
+        let current = store.current().await?;
+        let current = current.map(|current| current.value.without_share());
         let serving = current.as_ref().map(|current| current.serving.as_str());
         let (settings, space) = (config.clone(), artifact.space().to_owned());
         let named = current.clone();

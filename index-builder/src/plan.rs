@@ -32,7 +32,7 @@ pub(crate) struct Plan {
     pub(crate) catalog: Input,
     /// The ready vectors, if there are some.
     pub(crate) vectors: Option<Input>,
-    /// What CURRENT named: what the generation is to follow. As its version is the hash of this, it is the same if this is.
+    /// What CURRENT named, whatever share a candidate had: what the generation is to follow.
     pub(crate) current: Option<Current>,
     /// Which deltas of the catalog's log are taken in.
     pub(crate) updates: Range,

@@ -55,8 +55,9 @@ pub(crate) async fn job(job: &Arc<Job>) -> Result<Done<Summary>, Error> {
     }
     let (staged, built) = (Arc::clone(job), shards.clone());
     let staging = task::spawn_blocking(move || stage(&staged, &built)).await??;
-    // Read after the staging did, which expects what it read itself: if both are the plan's, so is what it expects.
-    expect(job, job.store.current().await?.map(|current| current.value))?;
+    // Read after the staging did, which expects what it read itself: if this is the plan's, so is that.
+    let current = job.store.current().await?;
+    expect(job, current.map(|current| current.value.without_share()))?;
     let draft = draft(job, &shards, &verified);
     let manifest = staging.commit_as(draft, job.config.publish_as).await?;
     let generation = manifest.id.clone();
@@ -123,13 +124,20 @@ fn link(from: &Path, to: &Path) -> Result<(), Error> {
 
 fn expect(job: &Job, found: Option<Current>) -> Result<(), JobError> {
     let words = |current: &Option<Current>| {
-        let current = current.as_ref();
-        current.map_or("nothing".to_owned(), |current| current.serving.clone())
+        let named = current.iter().flat_map(Current::generations);
+        let named = named.collect::<Vec<_>>().join(", ");
+        if named.is_empty() {
+            "nothing".to_owned()
+        } else {
+            named
+        }
     };
-    let (planned, found) = (words(&job.plan.current), words(&found));
-    match found == planned {
+    match found == job.plan.current {
         true => Ok(()),
-        false => Err(JobError::Overtaken { planned, found }),
+        false => Err(JobError::Overtaken {
+            planned: words(&job.plan.current),
+            found: words(&found),
+        }),
     }
 }
 

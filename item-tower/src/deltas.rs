@@ -91,7 +91,7 @@ impl Log {
     /// As [`Log::step`], or if deltas are missing from the log.
     pub(crate) async fn catch_up(&self, held: &Arc<Held>) -> Result<(), Error> {
         while self.step(held).await? {}
-        self.check_end(held.delta()).await
+        Ok(deltas::check_end(&self.store, held.delta()).await?)
     }
 
     /// Applies the next delta; false if there is none.
@@ -115,17 +115,8 @@ impl Log {
         let snapshot = shards.snapshot();
         let ends = snapshot.held().iter().map(|held| held.delta());
         match ends.min() {
-            Some(end) => self.check_end(end).await,
+            Some(end) => Ok(deltas::check_end(&self.store, end).await?),
             None => Ok(()),
-        }
-    }
-
-    async fn check_end(&self, end: u64) -> Result<(), Error> {
-        let after = deltas::numbers(&self.store).await?;
-        let after = after.into_iter().find(|number| *number > end);
-        match after.filter(|after| *after > end + 1) {
-            None => Ok(()),
-            Some(after) => Err(Error::Hole { end, after }),
         }
     }
 

@@ -80,14 +80,6 @@ pub(crate) enum Error {
         /// Why.
         cause: String,
     },
-    /// The catalog's log goes on where a delta is missing.
-    #[error("the catalog's log ends with delta {end} and goes on with {after}")]
-    Hole {
-        /// The last before the hole.
-        end: u64,
-        /// The first after it.
-        after: u64,
-    },
     /// An item of the catalog's log is not one.
     #[error("item {id} of the catalog's log: {source}")]
     Fresh {
@@ -206,7 +198,6 @@ impl From<Error> for Status {
             | Error::File { .. }
             | Error::Item { .. }
             | Error::Fresh { .. }
-            | Error::Hole { .. }
             | Error::Json { .. }
             | Error::Artifact(_)
             | Error::Store(_)

@@ -76,7 +76,7 @@ impl Shards {
             blocking,
             log,
             snapshot: watch::Sender::default(),
-            leases: Leases::default(),
+            leases: Leases::new(config.shards.linger),
         }
     }
 

@@ -81,7 +81,7 @@ impl Models {
             vector_bytes: config.models.vector_cache_bytes,
             pool,
             snapshot: watch::Sender::default(),
-            leases: Leases::default(),
+            leases: Leases::new(config.models.linger),
         }
     }
 

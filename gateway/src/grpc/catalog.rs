@@ -49,7 +49,7 @@ impl Service {
         let (request, rpc) = (&request, &rpc);
         self.topology
             .with_view(until, |view| async move {
-                fanout::anyone(view.generation("")?, |member| async move {
+                fanout::anyone(view.generation("")?, until, |member| async move {
                     let call = |channel, request| rpc(CatalogServiceClient::new(channel), request);
                     member.probe(request.clone(), until, call).await
                 })

@@ -93,6 +93,7 @@ impl EventService for Service {
     ) -> Result<Response<pb::DeleteUserResponse>, Status> {
         let until = deadline(&request);
         let request = request.into_inner();
+        // Before, so that nothing of it is answered if the owner cannot; and after, in case it was embedded meanwhile.
         self.last.forget(&request.user_id);
         let rpc = |channel, request| async {
             EventServiceClient::new(channel).delete_user(request).await
@@ -101,7 +102,9 @@ impl EventService for Service {
             members_epoch: epoch,
             ..request.clone()
         };
-        self.at_owner(&request.user_id, until, ask, rpc).await
+        let deleted = self.at_owner(&request.user_id, until, ask, rpc).await;
+        self.last.forget(&request.user_id);
+        deleted
     }
 }
 

@@ -11,8 +11,8 @@ use proto::v1::{
     self as pb, item_ref::Name, recall_result::Result as Outcome,
     recall_service_server::RecallService,
 };
-use service::{deadline::Deadline, status};
-use tokio::sync::Semaphore;
+use service::{deadline::Deadline, drain::Shutdown, status};
+use tokio::{sync::Semaphore, task::JoinSet, time::timeout_at};
 use tonic::{Request, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
 
@@ -48,15 +48,23 @@ struct Shared {
     time: Duration,
     /// Permits of recalls that are not calls of their own.
     batched: Semaphore,
+    /// Ends streams.
+    shutdown: Shutdown,
 }
 
 impl Service {
-    pub(super) fn new(topology: Arc<Topology>, last: Arc<LastUsers>, config: &Config) -> Self {
+    pub(super) fn new(
+        topology: Arc<Topology>,
+        last: Arc<LastUsers>,
+        config: &Config,
+        shutdown: Shutdown,
+    ) -> Self {
         let limits = config.recall.clone();
         Self(Arc::new(Shared {
             recaller: Recaller::new(topology, last, limits.soft_deadline),
             batched: Semaphore::new(limits.batch_concurrency),
             time: config.server.default_deadline,
+            shutdown,
             limits,
         }))
     }
@@ -99,20 +107,29 @@ impl RecallService for Service {
     ) -> Result<Response<Self::StreamRecallStream>, Status> {
         let stream_ends = Deadline::of(&request);
         let shared = self.0.clone();
-        let answers = request.into_inner().map_ok(move |asked| {
+        let shutdown = self.0.shutdown.clone();
+        let asked = request
+            .into_inner()
+            .take_until(async move { shutdown.requested().await });
+        let answers = asked.map_ok(move |asked| {
+            let deadline = Deadline::after(shared.time).min(stream_ends);
             let shared = shared.clone();
-            async move {
-                let deadline = Deadline::after(shared.time).min(stream_ends);
+            // A task of its own: it goes on while the caller reads nothing, so that it gives back what it holds. It ends with the stream.
+            let mut task = JoinSet::new();
+            task.spawn(async move {
                 let recall = asked.recall.unwrap_or_default();
-                Ok(pb::StreamRecallResponse {
+                pb::StreamRecallResponse {
                     correlation_id: asked.correlation_id,
                     result: Some(shared.in_turn(recall, deadline).await),
-                })
+                }
+            });
+            async move {
+                let ended = task.join_next().await;
+                ended.and_then(Result::ok).ok_or_else(status::internal)
             }
         });
-        Ok(Response::new(
-            answers.try_buffer_unordered(UNDER_WAY).boxed(),
-        ))
+        let answers = answers.try_buffer_unordered(UNDER_WAY);
+        Ok(Response::new(answers.boxed()))
     }
 }
 
@@ -128,11 +145,19 @@ impl Shared {
 
     /// Recalls once it is the recall's turn, so that batches and streams leave room for others.
     async fn in_turn(&self, request: pb::RecallRequest, deadline: Deadline) -> pb::RecallResult {
-        // It is never closed.
-        let _permit = self.batched.acquire().await;
-        let outcome = match self.recall(request, deadline.remaining()).await {
+        let turn = timeout_at(deadline.at().into(), self.batched.acquire()).await;
+        let recalled = match turn {
+            Ok(_permit) => self
+                .recall(request, deadline.remaining())
+                .await
+                .map_err(Status::from),
+            Err(_) => Err(status::deadline_exceeded(
+                "it was not the recall's turn in time",
+            )),
+        };
+        let outcome = match recalled {
             Ok(answer) => Outcome::Answer(answer),
-            Err(error) => Outcome::Failure(failure(&error.into())),
+            Err(status) => Outcome::Failure(failure(&status)),
         };
         pb::RecallResult {
             result: Some(outcome),

@@ -31,15 +31,20 @@ impl Service {
         Ok(current.ok_or(StoreError::NothingServes)?.value)
     }
 
-    /// Refuses a generation that would not answer in full.
-    async fn check_whole(&self, generation: &str, until: Instant) -> Result<(), Error> {
+    /// Refuses a generation that a healthy member lacks.
+    async fn check_held(&self, generation: &str, until: Instant) -> Result<(), Error> {
         let view = self.topology.refresh(until).await;
-        match view.is_whole(generation) {
+        match view.is_everywhere(generation) {
             true => Ok(()),
             false => Err(Error::NotWhole {
                 generation: generation.to_owned(),
             }),
         }
+    }
+
+    async fn serve(&self, generation: &str, until: Instant) -> Result<Current, Error> {
+        self.check_held(generation, until).await?;
+        Ok(traffic::promote(&self.topology.store, generation).await?)
     }
 
     /// Tells what CURRENT names and, once the members are looked at again, what this gateway answers from.
@@ -55,6 +60,7 @@ impl Service {
             candidate,
             candidate_share: share,
             pinned: view.pinned().unwrap_or_default().to_owned(),
+            laggards: view.laggards().to_vec(),
         })
     }
 }
@@ -77,14 +83,15 @@ impl TrafficService for Service {
     ) -> Result<Response<pb::PromoteGenerationResponse>, Status> {
         let until = deadline(&request);
         let mut generation = request.into_inner().generation;
+        let mut current = self.current().await?;
         if generation.is_empty() {
-            let candidate = self.current().await?.candidate;
+            let candidate = current.candidate.as_ref();
             let none = || Error::field("generation", "is empty, and there is no candidate");
-            generation = candidate.ok_or_else(none)?.generation;
+            generation = candidate.ok_or_else(none)?.generation.clone();
         }
-        self.check_whole(&generation, until).await?;
-        let current = traffic::promote(&self.topology.store, &generation).await;
-        let current = current.map_err(Error::from)?;
+        if current.serving != generation {
+            current = self.serve(&generation, until).await?;
+        }
         let traffic = self.traffic(current, until).await;
         Ok(Response::new(pb::PromoteGenerationResponse { traffic }))
     }
@@ -94,14 +101,15 @@ impl TrafficService for Service {
         request: Request<pb::RollbackGenerationRequest>,
     ) -> Result<Response<pb::RollbackGenerationResponse>, Status> {
         let until = deadline(&request);
-        let current = self.current().await?;
-        let previous = current.previous.ok_or(StoreError::NoPrevious {
-            serving: current.serving,
-        });
-        let previous = previous.map_err(Error::from)?;
-        self.check_whole(&previous, until).await?;
-        let current = traffic::promote(&self.topology.store, &previous).await;
-        let current = current.map_err(Error::from)?;
+        let from = request.into_inner().from;
+        let mut current = self.current().await?;
+        if from.is_empty() || from == current.serving {
+            let previous = current.previous.ok_or(StoreError::NoPrevious {
+                serving: current.serving,
+            });
+            let previous = previous.map_err(Error::from)?;
+            current = self.serve(&previous, until).await?;
+        }
         let traffic = self.traffic(current, until).await;
         Ok(Response::new(pb::RollbackGenerationResponse { traffic }))
     }
@@ -123,6 +131,10 @@ impl TrafficService for Service {
             let description = format!("is empty, but its share is {share}");
             return Err(Error::field("candidate", description).into());
         }
+        if candidate == self.current().await?.serving {
+            let description = format!("is {candidate}, which serves already");
+            return Err(Error::field("candidate", description).into());
+        }
         let candidate = (!candidate.is_empty()).then_some(Candidate {
             generation: candidate,
             share,
@@ -130,7 +142,7 @@ impl TrafficService for Service {
         if let Some(candidate) = &candidate
             && share > 0.0
         {
-            self.check_whole(&candidate.generation, until).await?;
+            self.check_held(&candidate.generation, until).await?;
         }
         let current = traffic::set_candidate(&self.topology.store, candidate).await;
         let current = current.map_err(Error::from)?;

@@ -54,6 +54,12 @@ impl Standing {
         }
     }
 
+    /// Notes that the member begins to serve, or does again: what it gets grows from here.
+    pub(super) fn begin(&self) {
+        self.times().began = Instant::now();
+        self.warming.store(true, Relaxed);
+    }
+
     /// Notes an answer; a member that was left out for long enough is given work again.
     pub(super) fn answered(&self) {
         if self.failures.load(Relaxed) == 0 && !self.is_out() {

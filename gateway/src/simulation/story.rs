@@ -23,6 +23,7 @@ use crate::{
     last::LastUsers,
     query::Query,
     recall::Recaller,
+    replica,
     topology::Topology,
     user_tower::Who,
 };
@@ -62,6 +63,7 @@ enum Fault {
 /// Tells the story of a seed.
 pub(super) fn tell(seed: u64, shelf: &Arc<Shelf>) -> Tally {
     let mut dice = StdRng::seed_from_u64(seed);
+    replica::seed(seed);
     let truth = Arc::new(Truth::new(&mut dice, shelf));
     let mut faults = faults(&mut dice, &truth);
     let mut sim = Builder::new()
@@ -83,7 +85,13 @@ pub(super) fn tell(seed: u64, shelf: &Arc<Shelf>) -> Tally {
     let caller = StdRng::seed_from_u64(dice.random());
     sim.client(
         GATEWAY,
-        live(truth.clone(), shelf.clone(), caller, tally.clone()),
+        live(
+            truth.clone(),
+            shelf.clone(),
+            caller,
+            notes.clone(),
+            tally.clone(),
+        ),
     );
     loop {
         while faults.first().is_some_and(|(at, _)| *at <= sim.elapsed()) {
@@ -99,6 +107,12 @@ pub(super) fn tell(seed: u64, shelf: &Arc<Shelf>) -> Tally {
     assert!(notes.wrong.is_empty(), "seed {seed}: {:?}", notes.wrong);
     let mut tally = *tally.lock().unwrap();
     tally.again = notes.again;
+    if truth.has_spares() {
+        assert_eq!(
+            tally.failed, 0,
+            "seed {seed}: recalls failed with a replica of all that is well"
+        );
+    }
     tally
 }
 
@@ -106,8 +120,9 @@ pub(super) fn tell(seed: u64, shelf: &Arc<Shelf>) -> Tally {
 fn faults(dice: &mut StdRng, truth: &Truth) -> Vec<(Duration, Fault)> {
     let mut faults = Vec::new();
     let members: Vec<&String> = truth.item_towers.iter().chain(&truth.user_towers).collect();
+    let victims = truth.victims();
     for _ in 0..dice.random_range(1..7) {
-        let Some(member) = members.choose(dice).map(|name| (*name).clone()) else {
+        let Some(member) = victims.choose(dice).map(|name| (*name).clone()) else {
             continue;
         };
         let from = Duration::from_millis(dice.random_range(800..TROUBLE.as_millis() as u64));
@@ -160,6 +175,7 @@ async fn live(
     truth: Arc<Truth>,
     shelf: Arc<Shelf>,
     mut dice: StdRng,
+    notes: Arc<Mutex<Notes>>,
     tally: Arc<Mutex<Tally>>,
 ) -> turmoil::Result {
     shelf.serve(truth.current(0)).await;
@@ -191,6 +207,7 @@ async fn live(
             swap = swaps.next();
         }
         let recall = Recall::random(&mut dice);
+        notes.lock().unwrap().asked.clear();
         let answer = recall.ask(&gateway).await?;
         recall.check(&truth, answer, &tally)?;
         sleep(Duration::from_millis(dice.random_range(0..60))).await;
@@ -199,6 +216,7 @@ async fn live(
     let mut well = 0;
     while well < 8 {
         let recall = Recall::random(&mut dice);
+        notes.lock().unwrap().asked.clear();
         let answer = recall.ask(&gateway).await?;
         let is_well = |answer: &Answer| answer.degraded.is_empty() && answer.generation == *serving;
         well = if answer.as_ref().is_ok_and(is_well) {
@@ -265,11 +283,17 @@ impl Recall {
         let mut tally = tally.lock().unwrap();
         let answer = match answer {
             Ok(answer) => answer,
-            Err(cause) if cause.is_stale() || cause.is_unanswered() => {
+            // At first.
+            Err(Error::NoGeneration) if tally.whole == 0 => return Ok(()),
+            Err(cause)
+                if cause.is_stale()
+                    || cause.is_unanswered()
+                    || matches!(cause, Error::NoGeneration) =>
+            {
+                println!("a recall failed: {cause}");
                 tally.failed += 1;
                 return Ok(());
             }
-            Err(Error::NoGeneration) => return Ok(()),
             Err(cause) => return Err(format!("user {}: {cause}", self.user)),
         };
         let wrong = |what: &str| Err(format!("{what}: {answer:?} for {:?}", self.query));
@@ -299,7 +323,10 @@ impl Recall {
         let lost = [Degraded::ShardUnreachable, Degraded::Deadline];
         if lost.iter().any(|reason| answer.degraded.contains(reason)) {
             tally.partial += 1;
-            return Ok(());
+            return match self.overstates(truth, number, &answer) {
+                true => wrong("more coverage than there is"),
+                false => Ok(()),
+            };
         }
         tally.whole += 1;
         if ids != truth.best(number, self.user, self.query.k, &self.query.exclude)
@@ -308,6 +335,31 @@ impl Recall {
             return wrong("not the best of all");
         }
         Ok(())
+    }
+}
+
+impl Recall {
+    /// Whether an answer says that shards were searched whose best item is missing from it.
+    fn overstates(&self, truth: &Truth, number: usize, answer: &Answer) -> bool {
+        let coverage = &answer.coverage;
+        let last = answer.candidates.last().map(|found| found.hit);
+        let full = answer.candidates.len() == self.query.k;
+        let (mut shards, mut items) = (0, 0);
+        for shard in 0..coverage.shards_total {
+            let free = truth
+                .items(number, shard)
+                .filter(|id| !Truth::has_seen(self.user, *id) && !self.query.exclude.contains(id));
+            let free: Vec<u64> = free.collect();
+            let given = |id: &u64| answer.candidates.iter().any(|found| found.hit.id == *id);
+            let belongs = |id: &u64| {
+                let score = truth.score(number, self.user, *id);
+                !full || last.is_some_and(|last| score > last.score)
+            };
+            let silent = !free.iter().any(given) && free.iter().any(belongs);
+            shards += u32::from(!silent);
+            items += if silent { 0 } else { free.len() as u64 };
+        }
+        coverage.shards_answered > shards || coverage.items_searched > items
     }
 }
 

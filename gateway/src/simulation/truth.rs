@@ -41,6 +41,8 @@ pub(super) struct Truth {
     /// Whether the best items of all users lie in the first shard.
     skewed: bool,
     copies: usize,
+    /// Whether all that happens happens to one item tower.
+    one_victim: bool,
 }
 
 impl Shelf {
@@ -129,9 +131,23 @@ impl Truth {
             loading: (0..members).map(&mut loading).collect(),
             skewed: dice.random_bool(0.4),
             copies: dice.random_range(1..=2),
+            one_victim: dice.random_bool(0.5),
             item_towers,
             user_towers,
             swaps,
+        }
+    }
+
+    /// Whether each shard has a replica that is well all the time.
+    pub(super) fn has_spares(&self) -> bool {
+        self.one_victim && self.copies == 2
+    }
+
+    /// The members to whom something happens.
+    pub(super) fn victims(&self) -> Vec<&String> {
+        match self.one_victim {
+            true => self.item_towers.iter().take(1).collect(),
+            false => self.item_towers.iter().chain(&self.user_towers).collect(),
         }
     }
 

@@ -36,7 +36,7 @@ pub(super) struct Orders {
     pub(super) since: watch::Receiver<Instant>,
     /// The generations to keep.
     pub(super) keep: watch::Receiver<Arc<BTreeSet<String>>>,
-    /// Told of every change.
+    /// Told of every change, and of every look that somebody waits for.
     pub(super) changed: Arc<Notify>,
 }
 
@@ -93,22 +93,26 @@ async fn look<H: Clone + PartialEq>(
     loop {
         let asked = Instant::now();
         let answer = (kind.look)(&replica, asked + orders.timeout).await;
-        let was = reports.borrow().answers;
-        match (&answer, was) {
+        match (&answer, reports.borrow().answers) {
             (Ok(_), false) => info!(member = replica.address(), "member answers"),
             (Err(cause), true) => {
                 warn!(member = replica.address(), %cause, "member does not answer");
             }
             _ => {}
         }
-        reports.send_modify(|report| {
-            report.asked = Some(asked);
-            report.answers = answer.is_ok();
-            if let Ok(held) = answer {
-                report.held = held;
-            }
-        });
-        orders.changed.notify_one();
+        let before = reports.borrow().clone();
+        let report = Report {
+            asked: Some(asked),
+            answers: answer.is_ok(),
+            held: answer.unwrap_or_else(|_| before.held.clone()),
+        };
+        let told_new = report.held != before.held || report.answers != before.answers;
+        let first = before.asked.is_none();
+        let waited_for = before.asked < Some(*orders.since.borrow());
+        reports.send_replace(report);
+        if first || told_new || waited_for {
+            orders.changed.notify_one();
+        }
         tokio::select! {
             () = sleep(orders.refresh) => {}
             () = hint.notified() => {}

@@ -11,9 +11,9 @@ pub(super) enum Readiness {
     Absent,
     /// Some shard has a holder.
     Part,
-    /// Each shard has a healthy holder, and each healthy user tower, of which there is one, holds it.
+    /// Each shard has a healthy holder, a healthy user tower holds it, and all members were asked.
     Whole,
-    /// Whole, and no healthy item tower lacks it.
+    /// Whole, and no healthy tower lacks it.
     Everywhere,
 }
 
@@ -22,23 +22,37 @@ pub(super) fn readiness(view: &View, generation: &str, members: &[Member<Shards>
     let Some(held) = view.held.get(generation).filter(|held| held.is_present()) else {
         return Readiness::Absent;
     };
-    let mut users = view.owners().filter(|user| user.healthy).peekable();
-    let embeds = users.peek().is_some() && users.all(|user| user.held.contains(generation));
-    let mut items = members.iter().filter(|member| member.is_healthy());
-    if !embeds || !held.is_covered() {
+    let mut users = view.owners().filter(|user| user.healthy);
+    let embeds = users.any(|user| user.held.contains(generation));
+    let mut asked = members.iter().map(|member| member.report.asked.is_some());
+    let asked = asked.all(|asked| asked) && view.users.iter().all(|user| user.asked);
+    if !embeds || !asked || !held.is_covered() {
         Readiness::Part
-    } else if !items.all(|member| member.report.held.knows(generation)) {
+    } else if !laggards(view, generation, members).is_empty() {
         Readiness::Whole
     } else {
         Readiness::Everywhere
     }
 }
 
+/// The addresses of healthy towers that lack the generation.
+pub(super) fn laggards(view: &View, generation: &str, members: &[Member<Shards>]) -> Vec<String> {
+    let items = members.iter().filter(|member| member.is_healthy());
+    let items = items.filter(|member| !member.report.held.knows(generation));
+    let users = view.owners().filter(|user| user.healthy);
+    let users = users.filter(|user| !user.held.contains(generation));
+    let items = items.map(|member| &member.replica);
+    let lacking = items.chain(users.map(|user| &user.replica));
+    lacking
+        .map(|replica| replica.address().to_owned())
+        .collect()
+}
+
 /// Chooses the generation to answer from.
 ///
 /// The one that CURRENT wants served, once it is held everywhere, or, when that took too long (`impatient`), once it
 /// is whole. Until then the one pinned, as long as anyone holds it. Failing that, what can be had of those that CURRENT
-/// names: a whole one at once, a part only when impatient.
+/// names: a whole one at once, a part only when impatient or when what was pinned is gone.
 pub(super) fn choose<'a>(
     current: &'a Current,
     pinned: Option<&'a str>,
@@ -62,7 +76,10 @@ pub(super) fn choose<'a>(
     };
     present
         .or_else(|| named().find(|id| readiness(id) >= Readiness::Whole))
-        .or_else(|| named().find(|id| impatient && readiness(id) >= Readiness::Part))
+        .or_else(|| {
+            let takes_parts = impatient || pinned.is_some();
+            named().find(|id| takes_parts && readiness(id) >= Readiness::Part)
+        })
         .or(pinned)
 }
 
@@ -115,10 +132,12 @@ mod tests {
     }
 
     #[test]
-    fn a_pinned_generation_that_nobody_holds_gives_way_to_a_whole_one() {
+    fn a_pinned_generation_that_nobody_holds_gives_way_to_what_there_is() {
         check(Some("gone"), false, Part, Everywhere, Some("old"));
         check(Some("gone"), false, Whole, Part, Some("new"));
-        check(Some("gone"), false, Part, Part, Some("gone"));
+        check(Some("gone"), false, Part, Part, Some("new"));
+        check(Some("gone"), false, Absent, Part, Some("old"));
+        check(Some("gone"), false, Absent, Absent, Some("gone"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(crate) enum Place {
     Name(String),
     /// A member at each server of a service, `srv://NAME`.
     Service(String),
-    /// A member in each line of a file, `file:PATH`; lines that begin with `#` are comments.
+    /// A member in each line of a file, `file:PATH`; lines that begin with `#` are comments. A file is best replaced by renaming another.
     File(PathBuf),
 }
 
@@ -49,6 +49,12 @@ pub(crate) enum Error {
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
+    },
+    /// A file is not written to its end: it has no address, or its last line does not end.
+    #[error("{} is not whole: it has no address, or its last line does not end", path.display())]
+    Cut {
+        /// The file.
+        path: PathBuf,
     },
     /// A line of a file is no address.
     #[error("{} line {line} is {found:?}, must be an address like http://127.0.0.1:50052", path.display())]
@@ -117,8 +123,10 @@ impl Place {
                     name: name.clone(),
                     source,
                 })?;
-                let address = |at: SocketAddr| format!("http://{at}");
-                Ok(found.map(address).collect())
+                let (v4, v6): (Vec<_>, Vec<_>) = found.partition(SocketAddr::is_ipv4);
+                // A host with addresses of both kinds is one member.
+                let found = if v4.is_empty() { v6 } else { v4 };
+                Ok(found.iter().map(|at| format!("http://{at}")).collect())
             }
             Self::Service(name) => {
                 let found = srv::servers(name).await;
@@ -133,6 +141,9 @@ impl Place {
                     path: path.clone(),
                     source,
                 })?;
+                if !text.ends_with('\n') {
+                    return Err(Error::Cut { path: path.clone() });
+                }
                 let lines = text.lines().map(str::trim).zip(1..);
                 let lines = lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#'));
                 lines
@@ -184,7 +195,7 @@ mod tests {
     async fn a_name_stands_for_all_its_addresses() {
         let found = Place::parse("dns://localhost:50052").unwrap();
         let found = found.addresses().await.unwrap();
-        assert!(found.contains("http://127.0.0.1:50052"), "{found:?}");
+        assert_eq!(found, ["http://127.0.0.1:50052".to_owned()].into());
         let unknown = Place::parse("dns://no-such-host.invalid:50052").unwrap();
         let cause = unknown.addresses().await.unwrap_err().to_string();
         assert!(
@@ -206,6 +217,11 @@ mod tests {
             found.into_iter().collect::<Vec<_>>(),
             ["http://a:1", "http://b:2"]
         );
+        for cut in ["", "http://a:1\nhttp://b:20"] {
+            std::fs::write(&path, cut).unwrap();
+            let wrong = place.addresses().await.unwrap_err().to_string();
+            assert!(wrong.contains("is not whole"), "{wrong}");
+        }
         std::fs::write(&path, "http://a:1\nb:2\n").unwrap();
         let wrong = place.addresses().await.unwrap_err().to_string();
         assert!(wrong.contains("line 2 is \"b:2\""), "{wrong}");

@@ -30,8 +30,10 @@ pub(crate) struct View {
     pub(super) candidate: Option<Candidate>,
     /// Generations that an item tower holds, by id.
     pub(super) held: BTreeMap<String, Arc<Held>>,
-    /// Those that can answer in full.
-    pub(super) whole: BTreeSet<String>,
+    /// Those that every member that should has.
+    pub(super) everywhere: BTreeSet<String>,
+    /// The members that lack the generation that is to serve.
+    pub(super) laggards: Vec<String>,
     /// Who keeps the users.
     pub(super) members: Option<Members>,
     /// The user towers.
@@ -45,6 +47,8 @@ pub(crate) struct UserMember {
     pub(crate) name: String,
     /// Its address.
     pub(crate) replica: Arc<Replica>,
+    /// Whether it was asked yet.
+    pub(super) asked: bool,
     /// Whether its embedding answered lately.
     pub(super) healthy: bool,
     /// Generations whose user model is loaded.
@@ -63,9 +67,10 @@ pub(crate) enum Variant {
 }
 
 impl UserMember {
-    /// Whether its last calls all failed, so that it is no use to ask it.
+    /// Whether it answers neither looks nor calls, so that it is no use to ask it. Nobody else has its users: it is asked as long as
+    /// it may answer.
     pub(crate) fn is_gone(&self) -> bool {
-        self.replica.is_out()
+        self.replica.is_out() && !self.healthy
     }
 }
 
@@ -80,9 +85,14 @@ impl View {
         self.current.as_ref()
     }
 
-    /// Whether the members hold the whole generation.
-    pub(crate) fn is_whole(&self, generation: &str) -> bool {
-        self.whole.contains(generation)
+    /// Whether all healthy members hold the generation.
+    pub(crate) fn is_everywhere(&self, generation: &str) -> bool {
+        self.everywhere.contains(generation)
+    }
+
+    /// The addresses of healthy members that lack the generation that is to serve.
+    pub(crate) fn laggards(&self) -> &[String] {
+        &self.laggards
     }
 
     /// Generations that an item tower holds, newest first.
@@ -99,7 +109,8 @@ impl View {
             return Ok((self.generation(asked)?, Variant::Named));
         }
         match &self.candidate {
-            Some(candidate) if candidate.takes(unit) => {
+            // Who has no name is nobody's unit.
+            Some(candidate) if !unit.is_empty() && candidate.takes(unit) => {
                 Ok((self.generation(&candidate.generation)?, Variant::Candidate))
             }
             _ => Ok((self.generation("")?, Variant::Serving)),
@@ -109,22 +120,28 @@ impl View {
     /// The generation asked for; empty means the pinned one.
     ///
     /// # Errors
-    /// [`Error::NoGeneration`] if none is pinned, [`Error::GenerationNotHeld`] if no item tower holds it.
+    /// [`Error::NoGeneration`] if none is pinned or no item tower holds that, [`Error::GenerationNotHeld`] if none holds the one asked for.
     pub(crate) fn generation(&self, asked: &str) -> Result<&Arc<Held>, Error> {
-        let id = match (asked, &self.pinned) {
-            ("", None) => return Err(Error::NoGeneration),
-            ("", Some(pinned)) => pinned,
-            (asked, _) => asked,
-        };
-        self.held.get(id).ok_or_else(|| Error::GenerationNotHeld {
-            asked: id.to_owned(),
-            held: self.held.keys().rev().cloned().collect(),
-        })
+        if asked.is_empty() {
+            let pinned = self.pinned.as_ref().and_then(|id| self.held.get(id));
+            return pinned.ok_or(Error::NoGeneration);
+        }
+        self.held
+            .get(asked)
+            .ok_or_else(|| Error::GenerationNotHeld {
+                asked: asked.to_owned(),
+                held: self.held.keys().rev().cloned().collect(),
+            })
     }
 
     /// The epoch of MEMBERS that owners are chosen by; 0 before it is known.
     pub(crate) fn epoch(&self) -> u64 {
         self.members.as_ref().map_or(0, |members| members.epoch)
+    }
+
+    /// Whether MEMBERS is known, and all members were asked for their names.
+    pub(crate) fn knows_owners(&self) -> bool {
+        self.epoch() > 0 && self.since.is_some()
     }
 
     /// The member that keeps the user.

@@ -60,10 +60,10 @@ async fn a_batch_has_one_recall_at_least_and_64_at_most() {
 }
 
 #[tokio::test]
-async fn a_stream_answers_each_recall_under_its_own_name_and_reads_no_faster() {
+async fn a_stream_answers_each_recall_under_its_own_name() {
     const RECALLS: usize = 400;
     let (house, _) = House::usual().await;
-    let (send, receive) = tokio::sync::mpsc::channel(1);
+    let (send, receive) = tokio::sync::mpsc::channel(8);
     let mut request = Request::new(ReceiverStream::new(receive));
     request.set_timeout(Duration::from_secs(30));
     let mut client = RecallServiceClient::new(house.channel());
@@ -86,4 +86,30 @@ async fn a_stream_answers_each_recall_under_its_own_name_and_reads_no_faster() {
     }
     asking.await.unwrap();
     assert!(open.iter().all(|open| !open), "some were not answered");
+}
+
+#[tokio::test]
+async fn a_caller_who_reads_no_answers_keeps_nobody_else_from_theirs() {
+    let (mut house, manifest) = House::usual().await;
+    house.config.recall.batch_concurrency = 1;
+    house.open().await;
+    house.pinned(&manifest.id).await;
+    let mut client = RecallServiceClient::new(house.channel());
+    let asked = |number: usize| StreamRecallRequest {
+        correlation_id: number.to_string(),
+        recall: Some(user("u", 200)),
+    };
+    // More than any window holds, and none of it is read.
+    let endless = tokio_stream::iter((0..100_000).map(asked));
+    let unread = client.stream_recall(endless).await.unwrap();
+    for _ in 0..50 {
+        let request = BatchRecallRequest {
+            recalls: vec![user("a", 3); 8],
+        };
+        let answer = client.clone().batch_recall(request).await.unwrap();
+        for result in &answer.get_ref().results {
+            assert_eq!(answered(result), [1, 2, 3]);
+        }
+    }
+    drop(unread);
 }

@@ -84,7 +84,7 @@ async fn an_unknown_user_gets_a_cold_start() {
     let (house, _) = House::usual().await;
     let answer = house.recall(user("nobody", 0)).await.unwrap();
     assert!(answer.cold_start);
-    assert_eq!(ids(&answer), (1..=ITEMS).collect::<Vec<_>>());
+    assert_eq!(ids(&answer), (1..=100).collect::<Vec<_>>());
     assert!(answer.degraded_reasons.is_empty());
 }
 
@@ -189,7 +189,8 @@ async fn a_dead_shard_leaves_a_partial_answer() {
     let seen = |id: &u64| (1..=4).contains(id);
     let mut expected = shard_items(0, 2);
     expected.retain(|id| !seen(id));
-    assert_eq!(ids(&answer), expected);
+    // All that were asked for come, though each shard is asked for fewer at first.
+    assert_eq!(ids(&answer), expected[..100]);
     assert_eq!(degraded(&answer), [DegradedReason::ShardUnreachable]);
     let coverage = answer.coverage.unwrap();
     assert_eq!((coverage.shards_answered, coverage.shards_total), (1, 2));
@@ -223,7 +224,7 @@ async fn a_shard_that_hangs_is_left_out_at_the_soft_deadline() {
         .recall_within(Duration::from_secs(3), user("u", 100))
         .await
         .unwrap();
-    assert_eq!(ids(&answer), shard_items(1, 2));
+    assert_eq!(ids(&answer), shard_items(1, 2)[..100]);
     assert_eq!(degraded(&answer), [DegradedReason::Deadline]);
     assert!(answer.coverage.unwrap().fraction < 1.0);
 }

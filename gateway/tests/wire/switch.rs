@@ -19,7 +19,7 @@ use tonic_health::pb::{
 
 use crate::house::{House, eventually, score, user};
 
-async fn health(house: &House, service: &str) -> ServingStatus {
+pub(crate) async fn health(house: &House, service: &str) -> ServingStatus {
     let request = HealthCheckRequest {
         service: format!("twotower.v1.{service}"),
     };

@@ -101,9 +101,15 @@ async fn all_gateways_give_a_candidate_the_same_users() {
 async fn the_candidate_is_promoted_and_rolled_back_for_all_gateways() {
     let (_house, gateways, old, new) = two().await;
     let mut client = TrafficServiceClient::new(gateways[0].clone());
-    let promoted = client.promote_generation(PromoteGenerationRequest::default());
-    let now = promoted.await.unwrap().into_inner().traffic.unwrap();
-    assert_eq!((&now.serving, &now.previous), (&new.id, &old.id));
+    for generation in ["", new.id.as_str()] {
+        let request = PromoteGenerationRequest {
+            generation: generation.to_owned(),
+        };
+        let promoted = client.promote_generation(request).await;
+        let now = promoted.unwrap().into_inner().traffic.unwrap();
+        assert_eq!((&now.serving, &now.previous), (&new.id, &old.id));
+    }
+    let now = traffic(&gateways[0]).await;
     assert_eq!((&now.pinned, now.candidate.as_str()), (&new.id, ""));
     let answers_from = async |gateway: &Channel, generation: &str| {
         eventually("it answers from it", async || {
@@ -114,9 +120,15 @@ async fn the_candidate_is_promoted_and_rolled_back_for_all_gateways() {
     };
     answers_from(&gateways[1], &new.id).await;
 
-    let rolled_back = client.rollback_generation(RollbackGenerationRequest {});
-    let now = rolled_back.await.unwrap().into_inner().traffic.unwrap();
-    assert_eq!((&now.serving, &now.previous), (&old.id, &new.id));
+    // A call that is made again, for its answer was lost, changes nothing more.
+    for _ in 0..2 {
+        let request = RollbackGenerationRequest {
+            from: new.id.clone(),
+        };
+        let rolled_back = client.rollback_generation(request).await;
+        let now = rolled_back.unwrap().into_inner().traffic.unwrap();
+        assert_eq!((&now.serving, &now.previous), (&old.id, &new.id));
+    }
     answers_from(&gateways[0], &old.id).await;
     answers_from(&gateways[1], &old.id).await;
 }

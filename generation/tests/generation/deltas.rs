@@ -17,6 +17,7 @@ use crate::fixture::{House, Place, SPACE, draft, in_both};
 
 in_both! {
     writers_at_once_get_numbers_without_gaps,
+    a_log_that_goes_on_after_a_hole_is_refused,
     of_two_that_embed_the_same_items_the_first_counts,
     a_file_under_another_name_is_refused,
     a_delta_stays_while_a_generation_may_need_it,
@@ -121,6 +122,21 @@ async fn writers_at_once_get_numbers_without_gaps(place: Place) {
     numbers.sort_unstable();
     assert_eq!(numbers, (1..=40).collect::<Vec<u64>>());
     assert_eq!(deltas::numbers(&house.store).await.unwrap(), numbers);
+}
+
+async fn a_log_that_goes_on_after_a_hole_is_refused(place: Place) {
+    let house = place.house().await;
+    let store = &house.store;
+    deltas::append(store, &put(1, "x"), 0).await.unwrap();
+    deltas::check_end(store, 0).await.unwrap();
+    deltas::check_end(store, 1).await.unwrap();
+    house.put(&format!("deltas/{:020}", 4), b"whatever").await;
+    deltas::check_end(store, 0).await.unwrap();
+    let cause = deltas::check_end(store, 1).await.unwrap_err();
+    assert_eq!(
+        cause.to_string(),
+        "the catalog's log ends with delta 1 and goes on with 4"
+    );
 }
 
 async fn of_two_that_embed_the_same_items_the_first_counts(place: Place) {

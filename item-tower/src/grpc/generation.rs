@@ -1,4 +1,4 @@
-//! ListGenerations and GetGeneration.
+//! ListGenerations, GetGeneration and WatchGeneration.
 
 use std::sync::Arc;
 

@@ -340,6 +340,38 @@ async fn a_corrupted_shard_file_keeps_the_last_good_generation_serving() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_somebody_watches_over_is_kept() {
+    let rig = Rig::new().await;
+    let first = rig.publish(1..=30).await;
+    let tower = rig
+        .start(|config| config.shards.linger = Duration::ZERO)
+        .await;
+    tower.holds(&[&first]).await;
+    let request = pb::WatchGenerationRequest {
+        generation: first.clone(),
+    };
+    let watched = tower.generations().watch_generation(request).await;
+    let mut watched = watched.unwrap().into_inner();
+    let held = |told: pb::WatchGenerationResponse| -> Vec<String> {
+        told.generations.into_iter().map(|held| held.id).collect()
+    };
+    let told = watched.message().await.unwrap().unwrap();
+    assert_eq!(held(told), [first.clone()]);
+    let second = rig.publish(1..=40).await;
+    tower.holds(&[&second, &first]).await;
+    let third = rig.publish(1..=50).await;
+    tower.holds(&[&third, &second, &first]).await;
+    loop {
+        let told = watched.message().await.unwrap().unwrap();
+        if held(told) == [third.clone(), second.clone(), first.clone()] {
+            break;
+        }
+    }
+    drop(watched);
+    tower.holds(&[&third, &second]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_generation_no_longer_named_is_let_go_after_it_lingered() {
     let rig = Rig::new().await;
     let first = rig.publish(1..=30).await;

@@ -29,7 +29,7 @@ use user_tower::UserTower;
 /// Numbers a vector.
 pub(crate) const DIM: usize = 4;
 /// Items of every generation: 1 to this; the smaller the id, the better its score.
-pub(crate) const ITEMS: u64 = 60;
+pub(crate) const ITEMS: u64 = 240;
 
 /// A store, towers, and a gateway over them.
 pub(crate) struct House {
