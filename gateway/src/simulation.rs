@@ -1,5 +1,7 @@
-//! The gateway among members that crash, hang, are cut off and lag behind, in time that is simulated: the same seed is the same story.
+//! The gateway among members that crash, hang, are cut off and lag behind, in time that is simulated.
 //!
+//! A seed decides what happens to whom and what is asked when; of things that happen at one instant the runtime chooses the first, so
+//! a story told twice may differ in that.
 //! `TWOTOWER_SIMULATED_SEEDS` says how many stories are told, `TWOTOWER_SIMULATED_FROM` from which seed on.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stdout, reason = "says which stories were told")]

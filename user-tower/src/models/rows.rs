@@ -94,11 +94,6 @@ impl ItemRows {
         ended
     }
 
-    /// The last delta taken in.
-    pub(crate) fn delta(&self) -> u64 {
-        self.fresh().delta()
-    }
-
     fn fresh(&self) -> Arc<Fresh> {
         Arc::clone(&self.fresh.read().unwrap_or_else(PoisonError::into_inner))
     }
