@@ -356,7 +356,7 @@ async fn a_generation_that_somebody_watches_over_is_kept() {
         told.generations.into_iter().map(|held| held.id).collect()
     };
     let told = watched.message().await.unwrap().unwrap();
-    assert_eq!(held(told), [first.clone()]);
+    assert_eq!(held(told), [first.as_str()]);
     let second = rig.publish(1..=40).await;
     tower.holds(&[&second, &first]).await;
     let third = rig.publish(1..=50).await;
