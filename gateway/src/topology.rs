@@ -131,7 +131,8 @@ impl Topology {
         self.view()
     }
 
-    /// Answers a call by the newest view; if a member has moved on since, once more by a fresh one.
+    /// Answers a call by the newest view; if a member has moved on since, once more by a fresh one. Where that shows nothing new, only as
+    /// far as the budget of retries goes.
     pub(crate) async fn with_view<A, F>(
         &self,
         until: Instant,
@@ -140,10 +141,15 @@ impl Topology {
     where
         F: Future<Output = Result<A, Error>>,
     {
-        match call(self.view()).await {
+        let before = self.view();
+        match call(before.clone()).await {
             Err(stale) if stale.is_stale() => {
-                debug!(cause = %stale, "call begins afresh");
-                call(self.refresh(until).await).await
+                debug!(cause = %stale, "a member goes by another state");
+                let fresh = self.refresh(until).await;
+                if fresh.shows_the_same(&before) && !self.calls.retries.spend() {
+                    return Err(stale);
+                }
+                call(fresh).await
             }
             answer => answer,
         }

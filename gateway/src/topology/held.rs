@@ -49,6 +49,15 @@ impl Held {
         held
     }
 
+    /// Whether the same members hold the same shards.
+    pub(super) fn is_held_as(&self, other: &Self) -> bool {
+        let same = |(here, there): (&Vec<Arc<Replica>>, &Vec<Arc<Replica>>)| {
+            let mut pairs = here.iter().zip(there);
+            here.len() == there.len() && pairs.all(|(here, there)| Arc::ptr_eq(here, there))
+        };
+        self.holders.iter().zip(&other.holders).all(same)
+    }
+
     /// The number of shards.
     pub(crate) fn shards(&self) -> u32 {
         self.manifest.shards.len() as u32

@@ -80,6 +80,22 @@ impl View {
         self.pinned.as_deref()
     }
 
+    /// Whether a call would go the same way by the other view.
+    pub(super) fn shows_the_same(&self, other: &Self) -> bool {
+        let names = |view: &Self| (view.pinned.clone(), view.candidate.clone(), view.epoch());
+        let held = self.held.iter().zip(&other.held);
+        let users = self.users.iter().zip(&other.users);
+        names(self) == names(other)
+            && self.held.len() == other.held.len()
+            && held
+                .into_iter()
+                .all(|((id, held), (other_id, other))| id == other_id && held.is_held_as(other))
+            && self.users.len() == other.users.len()
+            && users
+                .into_iter()
+                .all(|(user, other)| user.name == other.name && user.held == other.held)
+    }
+
     /// What the store names; none before it names anything.
     pub(crate) fn current(&self) -> Option<&Current> {
         self.current.as_ref()

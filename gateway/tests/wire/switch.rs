@@ -95,6 +95,24 @@ async fn towers_that_moved_on_cost_a_fresh_look_and_no_failure() {
     assert!(answer.degraded_reasons.is_empty());
 }
 
+#[tokio::test]
+async fn members_that_refuse_what_they_list_are_asked_again_within_the_budget_only() {
+    const RECALLS: usize = 300;
+    let (house, _) = House::usual().await;
+    for tower in &house.item_towers {
+        tower.state().refuses = true;
+    }
+    for _ in 0..RECALLS {
+        let refused = house.recall(user("u", 5)).await.unwrap_err();
+        let reason = status::reason(&refused);
+        assert_eq!(reason.as_deref(), Some(status::GENERATION_NOT_HELD));
+    }
+    let towers = house.item_towers.iter();
+    let searches: usize = towers.map(|tower| tower.state().searches.len()).sum();
+    // A search of each of the two to a recall, and at first as many more as the budget keeps for such times.
+    assert!(searches < 3 * RECALLS, "{searches}");
+}
+
 /// Recalls all the time while generations come and go; each answer must be of one of them, whole.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn switching_under_load_never_fails_and_never_mixes() {

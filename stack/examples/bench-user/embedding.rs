@@ -2,28 +2,23 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
-    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
-use encoder::{
-    artifact::Artifact,
-    features::{Event, Features, User, tensors::Tensor},
-};
+use encoder::{artifact::Artifact, features::tensors::Tensor};
 use indicatif::ProgressBar;
-use serde::Deserialize;
 
 use crate::{
     Figure, Options,
     floor::Floor,
-    load, median,
+    load,
     peer::Peer,
     process::Process,
-    site::{Site, text},
-    usage,
+    quantiles::{median, p99},
+    site::{Site, user_tower},
+    usage, users,
 };
 
 /// Users that are embedded in turn.
@@ -35,7 +30,7 @@ const BATCH: usize = 16;
 
 /// Compares a server of the site's model with the raw session, and with a Python server of it.
 pub(crate) async fn measure(site: &Site, options: &Options) -> anyhow::Result<Vec<Figure>> {
-    let users = users(&options.data)?;
+    let users = users::read(&options.data, USERS)?;
     let names = Arc::new(users.iter().map(|user| user.id.clone()).collect::<Vec<_>>());
     let artifact = Artifact::open(&site.artifact)?;
     // As many as the server has when it is saturated: what they share of the machine they share here, too.
@@ -53,7 +48,7 @@ pub(crate) async fn measure(site: &Site, options: &Options) -> anyhow::Result<Ve
 
     let without_cache = [("MODELS__VECTOR_CACHE_BYTES", "0")];
     let history = site.history("embedding");
-    let server = Process::user_tower(&site.store, &history, &without_cache)?;
+    let server = user_tower(&site.store, &history, &without_cache)?;
     user_tower::import::import(&options.data, &server.uri, &ProgressBar::hidden()).await?;
     let channel = server.channel().await?;
     ready(&server, &names).await?;
@@ -87,7 +82,7 @@ pub(crate) async fn measure(site: &Site, options: &Options) -> anyhow::Result<Ve
                 ("MODELS__VECTOR_CACHE_BYTES", "0"),
                 ("BATCHER__MAX_BATCH", "1"),
             ];
-            let server = Process::user_tower(&site.store, &alone_history, &one)?;
+            let server = user_tower(&site.store, &alone_history, &one)?;
             user_tower::import::import(&options.data, &server.uri, &ProgressBar::hidden()).await?;
             ready(&server, &names).await?;
             alone = Some(server);
@@ -133,7 +128,7 @@ pub(crate) async fn measure(site: &Site, options: &Options) -> anyhow::Result<Ve
             "1",
             ">= 1.4",
         ),
-        ("p99_ms_at_60_percent", load::p99(millis), "ms", ""),
+        ("p99_ms_at_60_percent", p99(millis), "ms", ""),
     ];
     if peer.is_some() {
         let ratio = of("python c16") / of("served c16");
@@ -183,55 +178,4 @@ async fn ready(server: &Process, users: &Arc<Vec<String>>) -> anyhow::Result<()>
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     Ok(())
-}
-
-/// A line of users.jsonl.
-#[derive(Deserialize)]
-struct UserLine {
-    id: String,
-    #[serde(default)]
-    features: Features,
-}
-
-/// A line of events.csv.
-#[derive(Deserialize)]
-struct EventLine {
-    user: String,
-    item: u64,
-    kind: String,
-    value: f32,
-    time: i64,
-}
-
-/// The first users of a prepared dataset, as a user tower with its default settings sees them.
-fn users(data: &Path) -> anyhow::Result<Vec<User>> {
-    let path = data.join("users.jsonl");
-    let lines = fs::read_to_string(&path).with_context(|| text(&path))?;
-    let mut users = BTreeMap::new();
-    for line in lines.lines().take(USERS) {
-        let line: UserLine = serde_json::from_str(line)?;
-        let user = User {
-            id: line.id.clone(),
-            features: line.features,
-            ..User::default()
-        };
-        users.insert(line.id, user);
-    }
-    for line in csv::Reader::from_path(data.join("events.csv"))?.into_deserialize() {
-        let line: EventLine = line?;
-        if let Some(user) = users.get_mut(&line.user) {
-            user.history.push(Event {
-                item: line.item,
-                kind: line.kind,
-                value: line.value,
-                time: line.time,
-            });
-        }
-    }
-    for user in users.values_mut() {
-        user.history.sort_by_key(|event| event.time);
-        let surplus = user.history.len().saturating_sub(200);
-        user.history.drain(..surplus);
-    }
-    Ok(users.into_values().collect())
 }

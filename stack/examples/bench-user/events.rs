@@ -14,7 +14,7 @@ use proto::v1::{
 };
 use tonic::transport::Channel;
 
-use crate::{Figure, Options, process::Process, size};
+use crate::{Figure, Options, process::Process, site::user_tower, size, usage};
 
 /// Callers at once.
 const CALLERS: usize = 32;
@@ -25,7 +25,7 @@ const TIME: Duration = Duration::from_secs(10);
 pub(crate) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let folder = tempfile::tempdir()?;
     let path = |name: &str| folder.path().join(name);
-    let start = |name: &str| Process::user_tower(&path("store"), &path(name), &[]);
+    let start = |name: &str| user_tower(&path("store"), &path(name), &[]);
 
     let server = start("single.redb")?;
     let single = record(&server, 1).await?;
@@ -66,7 +66,7 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
         writer.await??;
     }
     let distinct = last as f64 / begun.elapsed().as_secs_f64();
-    let memory = server.memory()? / (1 << 20) as f64;
+    let memory = usage::memory(&server.pid())? as f64 / (1 << 20) as f64;
     drop(server);
     let bytes_single = size(&path("distinct.redb"))? / last as f64;
     Ok(vec![

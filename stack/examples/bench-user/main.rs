@@ -5,16 +5,26 @@
 //! `docs/user-tower.json`.
 #![expect(clippy::print_stdout, reason = "figures are its output")]
 
+#[path = "../bench/calls.rs"]
+mod calls;
 mod embedding;
 mod events;
+#[path = "../bench/floor.rs"]
 mod floor;
 mod load;
 mod peer;
+#[path = "../bench/process.rs"]
 mod process;
+#[path = "../bench/quantiles.rs"]
+mod quantiles;
 mod site;
 mod swaps;
+#[path = "../bench/tensors.rs"]
+mod tensors;
 #[path = "../bench/usage.rs"]
 mod usage;
+#[path = "../bench/users.rs"]
+mod users;
 
 use std::{fs, path::PathBuf};
 
@@ -117,12 +127,6 @@ fn keep(
 
 /// Name, value, unit and goal.
 type Figure = (&'static str, f64, &'static str, &'static str);
-
-/// The middle one of several.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
-}
 
 /// A file's size in bytes.
 fn size(path: &std::path::Path) -> anyhow::Result<f64> {

@@ -15,6 +15,8 @@ use generation::{
 };
 use tempfile::TempDir;
 
+use crate::process::Process;
+
 /// A store of one model.
 pub(crate) struct Site {
     pub(crate) store: PathBuf,
@@ -62,6 +64,19 @@ impl Site {
     pub(crate) fn history(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.redb"))
     }
+}
+
+/// Starts a user tower over a store, with more settings as `SECTION__KEY` and value.
+pub(crate) fn user_tower(
+    store: &Path,
+    history: &Path,
+    settings: &[(&str, &str)],
+) -> anyhow::Result<Process> {
+    let binaries = std::env::current_exe()?;
+    let folder = binaries.ancestors().nth(2).context("no target folder")?;
+    let (store, history) = (text(store), text(history));
+    let paths = [("STORE", &*store), ("HISTORY__PATH", &*history)];
+    Process::server(&folder.join("user-tower"), &[&paths, settings].concat())
 }
 
 /// Publishes a generation of these rows in one shard; a user tower reads neither its graph nor its items.

@@ -13,7 +13,9 @@ use proto::v1::{ListGenerationsRequest, generation_service_client::GenerationSer
 use crate::{
     Figure, load,
     process::Process,
-    site::{publish, text},
+    quantiles::p99,
+    site::{publish, text, user_tower},
+    usage,
 };
 
 /// One call so often.
@@ -54,7 +56,7 @@ pub(crate) async fn measure(swaps: u64) -> anyhow::Result<Vec<Figure>> {
         ("MODELS__LINGER", "200ms"),
         ("MODELS__VECTOR_CACHE_BYTES", "0"),
     ];
-    let server = Process::user_tower(&path("store"), &path("history.redb"), &settings)?;
+    let server = user_tower(&path("store"), &path("history.redb"), &settings)?;
     holds(&server, &first).await?;
     let channel = server.channel().await?;
     let users = Arc::new((0..64).map(|user| user.to_string()).collect::<Vec<_>>());
@@ -79,11 +81,11 @@ pub(crate) async fn measure(swaps: u64) -> anyhow::Result<Vec<Figure>> {
         busy.extend(millis);
         failed += lost;
         if half.0.is_nan() && turn > swaps / 2 {
-            half = (server.memory()?, server.descriptors()?);
+            half = used(&server)?;
         }
     }
-    let (memory, descriptors) = (server.memory()?, server.descriptors()?);
-    let ratio = load::p99(busy) / load::p99(quiet);
+    let (memory, descriptors) = used(&server)?;
+    let ratio = p99(busy) / p99(quiet);
     Ok(vec![
         ("swaps", (turn - 1) as f64, "1", ">= 500"),
         ("swaps_failed", failed as f64, "1", "0"),
@@ -101,6 +103,13 @@ pub(crate) async fn measure(swaps: u64) -> anyhow::Result<Vec<Figure>> {
             "<= 8, second half",
         ),
     ])
+}
+
+/// Bytes of memory and descriptors of a server.
+fn used(server: &Process) -> anyhow::Result<(f64, f64)> {
+    let pid = server.pid();
+    let descriptors = usage::descriptors(&pid)?;
+    Ok((usage::memory(&pid)? as f64, descriptors as f64))
 }
 
 /// Waits until the generation answers.

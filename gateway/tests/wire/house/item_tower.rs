@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub(crate) held: BTreeMap<String, Held>,
     /// Searches get no answer.
     pub(crate) hangs: bool,
+    /// Searches are refused as if the generation were not held, though it is listed.
+    pub(crate) refuses: bool,
     /// Searches that got none.
     pub(crate) hung: usize,
     /// Reading items fails.
@@ -108,7 +110,12 @@ impl State {
 
     fn search(&mut self, request: pb::SearchRequest) -> Result<pb::SearchResponse, Status> {
         self.searches.push(request.clone());
-        let held = self.get(&request.generation)?;
+        let asked = if self.refuses {
+            ""
+        } else {
+            &request.generation
+        };
+        let held = self.get(asked)?;
         let interests = request.interests.unwrap_or_default();
         if interests.space != held.space {
             return Err(status::failed_precondition(

@@ -19,22 +19,17 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a user tower over a store, with more settings as `SECTION__KEY` and value.
-    pub(crate) fn user_tower(
-        store: &Path,
-        history: &Path,
-        settings: &[(&str, &str)],
-    ) -> anyhow::Result<Self> {
-        let binaries = std::env::current_exe()?;
-        let folder = binaries.ancestors().nth(2).context("no target folder")?;
-        let mut command = Command::new(folder.join("user-tower"));
-        command
-            .env("USER_TOWER__STORE", store)
-            .env("USER_TOWER__HISTORY__PATH", history)
-            .env("USER_TOWER__SERVER__LISTEN", "127.0.0.1:0")
-            .env("USER_TOWER__TELEMETRY__FORMAT", "json");
-        for (key, value) in settings {
-            command.env(format!("USER_TOWER__{key}"), value);
+    /// Starts a binary of the house on a free port, with settings as `SECTION__KEY` and value.
+    pub(crate) fn server(binary: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let name = binary.file_name().context("a binary has a name")?;
+        let prefix = name.to_string_lossy().to_uppercase().replace('-', "_");
+        let mut command = Command::new(binary);
+        let own = [
+            ("SERVER__LISTEN", "127.0.0.1:0"),
+            ("TELEMETRY__FORMAT", "json"),
+        ];
+        for (key, value) in own.iter().chain(settings) {
+            command.env(format!("{prefix}__{key}"), value);
         }
         Self::start(command, |line| {
             let log: serde_json::Value = serde_json::from_str(line).ok()?;
@@ -69,19 +64,14 @@ impl Process {
         Ok(Channel::from_shared(self.uri.clone())?.connect().await?)
     }
 
+    /// Its number, as [`usage`] takes it.
+    pub(crate) fn pid(&self) -> String {
+        self.child.id().to_string()
+    }
+
     /// CPU time, user and system.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        usage::cpu(&self.child.id().to_string())
-    }
-
-    /// Anonymous memory that is in use, in bytes.
-    pub(crate) fn memory(&self) -> anyhow::Result<f64> {
-        Ok(usage::memory(&self.child.id().to_string())? as f64)
-    }
-
-    /// Open files and sockets.
-    pub(crate) fn descriptors(&self) -> anyhow::Result<f64> {
-        Ok(usage::descriptors(&self.child.id().to_string())? as f64)
+        usage::cpu(&self.pid())
     }
 }
 
