@@ -98,23 +98,43 @@ bench-catalog: $(ORT) ## Measures fresh items, a re-index of a hundredth, and ge
 
 # One pass over a small dataset: what a model costs does not depend on what it has learnt.
 MODELS_OF_BENCH_USER := document capsules fast default
+STORES_OF_BENCH_USER := $(foreach model,$(MODELS_OF_BENCH_USER),--model $(model)=var/bench/user/$(model)/store)
 VENV_USER := .venv-user
 
 .PHONY: bench-user
-bench-user: build $(VENV_USER)/ready ## Measures the user tower, beside a Python server of the same models; installs that into .venv-user.
-	$(BIN)/onnx data generate --users 1000 --events 100000 --out var/bench/user/data
+bench-user: models-of-bench-user $(VENV_USER)/ready ## Measures the user tower, beside a Python server of the same models; installs that into .venv-user.
 	$(BIN)/onnx data generate --out var/bench/user/import
+	$(CARGO) run --release -p stack --example bench-user -- --data var/bench/user/data --import var/bench/user/import \
+	  --python $(VENV_USER)/bin/python $(STORES_OF_BENCH_USER) $(BENCH)
+	$(PYTHON) examples/bench-user/page.py
+.PHONY: models-of-bench-user
+models-of-bench-user: build
+	$(BIN)/onnx data generate --users 1000 --events 100000 --out var/bench/user/data
 	for model in $(MODELS_OF_BENCH_USER); do \
 	  $(BIN)/onnx train --recipe onnx/towers/$$model.toml --data var/bench/user/data --epochs 1 --out var/bench/user/$$model; \
 	  $(BIN)/onnx export var/bench/user/$$model --store var/bench/user/$$model/store --data var/bench/user/data; \
 	done
-	$(CARGO) run --release -p stack --example bench-user -- --data var/bench/user/data --import var/bench/user/import \
-	  --python $(VENV_USER)/bin/python $(foreach model,$(MODELS_OF_BENCH_USER),--model $(model)=var/bench/user/$(model)/store) $(BENCH)
-	$(PYTHON) examples/bench-user/page.py
 $(VENV_USER)/ready: examples/bench-user/requirements.txt
 	$(PYTHON) -m venv $(VENV_USER)
 	$(VENV_USER)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
+
+VENV_GATEWAY := .venv-gateway
+
+.PHONY: bench-gateway
+bench-gateway: models-of-bench-user $(VENV_GATEWAY)/ready ## Measures a whole recall, beside its floor and a Python service; installs that into .venv-gateway. BENCH="--items 1000000" takes hours.
+	$(CARGO) run --release -p stack --example bench-gateway -- --data var/bench/user/data --python $(VENV_GATEWAY)/bin/python \
+	  $(STORES_OF_BENCH_USER) $(BENCH)
+	$(PYTHON) examples/bench-gateway/page.py
+$(VENV_GATEWAY)/ready: examples/bench-gateway/requirements.txt
+	$(PYTHON) -m venv $(VENV_GATEWAY)
+	$(VENV_GATEWAY)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+.PHONY: chaos
+chaos: build ## Kills, stalls, cuts off, swaps, restarts and overloads parts of a house, and counts who notices; an hour.
+	$(CARGO) run --release -p stack --example chaos -- $(BENCH)
+	$(PYTHON) examples/bench-gateway/page.py
 
 .PHONY: soak-events
 soak-events: build $(VENV)/ready ## Kills user towers, cuts their power and watches their disk while events are recorded; needs strace.
