@@ -40,7 +40,7 @@ build: $(ORT) ## Builds every binary.
 .PHONY: test
 test: build $(VENV)/ready ## Runs everything that proves it.
 	rm -f target/real-data-tests.log
-	$(CARGO) test --release --workspace
+	$(CARGO) test --release --workspace --lib --bins --tests --example recall
 	@deploy/real-data-summary target/real-data-tests.log
 
 # What the `make bench-*` targets pass on, e.g. BENCH="--only default" or BENCH="--rows 3700".
