@@ -39,7 +39,7 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     /// The first items of a prepared dataset with the vectors that the artifact makes of them; of more than it has, each is one of
-    /// those with another id, and a vector of the same length in a direction near by.
+    /// those with another id, and a vector of the same length in a direction near by. One that it knows nothing of gets such a vector, too.
     pub(crate) fn of(artifact: &Artifact, data: &Path, count: usize) -> anyhow::Result<Self> {
         let lines = fs::read_to_string(data.join("items.jsonl"))?;
         let own = lines.lines().take(count).map(serde_json::from_str);
@@ -51,13 +51,23 @@ impl Catalog {
         let (dim, own) = (embedded.dim, items.len());
         let mut vectors = embedded.values;
         let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+        let known = |row: &usize| length(&vectors[row * dim..][..dim]) > 0.0;
+        let (known, unknown): (Vec<usize>, Vec<usize>) = (0..own).partition(known);
+        anyhow::ensure!(!known.is_empty(), "the artifact knows no item");
+        let mut like = |vectors: &[f32], number: usize| {
+            let row = known[number % known.len()];
+            (row, near(&vectors[row * dim..][..dim], &mut rng))
+        };
+        for row in unknown {
+            let (_, near) = like(&vectors, row);
+            vectors[row * dim..][..dim].copy_from_slice(&near);
+        }
         for number in own..count {
-            let like = number % own;
+            let (row, near) = like(&vectors, number);
             items.push(CatalogItem {
                 id: number as u64 + 1,
-                ..items[like].clone()
+                ..items[row].clone()
             });
-            let near = near(&vectors[like * dim..][..dim], &mut rng);
             vectors.extend(near);
         }
         Ok(Self {
