@@ -1,5 +1,4 @@
 //! The batch re-index, from a catalog file to a generation that a true item tower serves.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod operator;
 mod refusals;

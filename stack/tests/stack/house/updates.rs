@@ -13,7 +13,7 @@ use stack::house::{House, Plan, SHARDS};
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
-use crate::support::RUNTIME;
+use crate::house::support::RUNTIME;
 
 const ITEMS: u64 = 40;
 

@@ -11,7 +11,7 @@ use proto::v1::{
 use stack::served;
 use tonic::{Code, Status};
 
-use crate::support::{RUNTIME, SMALL};
+use crate::house::support::{RUNTIME, SMALL};
 
 pub(crate) async fn recall(request: RecallRequest) -> Result<RecallResponse, Status> {
     let answer = RecallServiceClient::new(SMALL.gateway().await)

@@ -22,7 +22,7 @@ use stack::{
 };
 use tonic::{Status, transport::Channel};
 
-use crate::support::{RUNTIME, SMALL};
+use crate::house::support::{RUNTIME, SMALL};
 
 const CALLERS: usize = 4;
 const REINDEXES: usize = 6;

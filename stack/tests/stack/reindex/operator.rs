@@ -5,7 +5,7 @@ use std::fs;
 use generation::traffic::roll_back;
 use index_builder::inspect::{self, Role};
 
-use crate::rig::{NUMBERS, Rig, lines};
+use crate::reindex::rig::{NUMBERS, Rig, lines};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_lists_checks_and_goes_back() {

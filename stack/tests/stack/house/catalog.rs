@@ -6,7 +6,7 @@ use proto::v1::{
     RecallRequest, catalog_service_client::CatalogServiceClient, condition::Kind, item_ref::Name,
 };
 
-use crate::{
+use crate::house::{
     recall::{ids, item, recall, seen, user},
     support::{RUNTIME, SMALL},
 };

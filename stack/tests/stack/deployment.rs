@@ -1,7 +1,5 @@
 //! What compose.yaml and the Dockerfile name exists, and every sample config is one that its binary takes.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     collections::BTreeMap,
     fs,

@@ -1,7 +1,5 @@
 //! Towers that somebody else made are taken in, indexed and served: by files and commands, without a line of Rust.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::{
     fs,
     path::{Path, PathBuf},

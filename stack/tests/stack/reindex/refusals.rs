@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use encoder::sample::Sample;
 
-use crate::rig::{Rig, lines};
+use crate::reindex::rig::{Rig, lines};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_catalog_that_cannot_be_indexed_publishes_nothing() {

@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use crate::support::SMALL;
+use crate::house::support::SMALL;
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

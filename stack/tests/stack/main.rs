@@ -1,0 +1,7 @@
+//! The house as a whole: its servers together, its programs as processes, its files as they are shipped.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod deployment;
+mod house;
+mod reindex;
+mod strangers;
