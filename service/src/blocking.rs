@@ -1,11 +1,16 @@
-//! Where native code and long computations run: blocking threads, never more at once than cores.
+//! Where native code and long computations run: with permits, never more at once than cores, on blocking threads or where they are
+//! short.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task,
 };
+use tracing::error;
 
 /// A bounded pool of blocking work; clones share its permits.
 ///
@@ -51,6 +56,12 @@ impl Blocking {
         permit.map(Permit).map_err(|_| Error::ShutDown)
     }
 
+    /// Returns the right to run one task, if nobody has to wait for it.
+    pub fn try_permit(&self) -> Option<Permit> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned();
+        permit.ok().map(Permit)
+    }
+
     /// Runs `task` on a blocking thread once a permit is free.
     ///
     /// Dropping the future while it waits drops the task; once begun, a task runs to its end and
@@ -77,16 +88,27 @@ impl Permit {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let handle = task::spawn_blocking(move || {
-            let _permit = self;
-            task()
-        });
-        handle.await.map_err(|failure| {
-            if failure.is_cancelled() {
-                return Error::ShutDown;
+        let handle = task::spawn_blocking(move || self.run_here(task));
+        handle.await.map_err(|_| Error::ShutDown)?
+    }
+
+    /// Runs `task` on a blocking thread; nobody waits for its end, and a panic is logged.
+    pub fn spawn(self, task: impl FnOnce() + Send + 'static) {
+        task::spawn_blocking(move || {
+            if let Err(cause) = self.run_here(task) {
+                error!(%cause, "nobody gets an answer of it");
             }
-            Error::Panicked(crate::panic::message(&*failure.into_panic()).to_owned())
-        })
+        });
+    }
+
+    /// Runs `task` on this thread.
+    ///
+    /// # Errors
+    /// [`Error::Panicked`].
+    pub fn run_here<T>(self, task: impl FnOnce() -> T) -> Result<T, Error> {
+        let result = catch_unwind(AssertUnwindSafe(task));
+        drop(self);
+        result.map_err(|payload| Error::Panicked(crate::panic::message(&*payload).to_owned()))
     }
 }
 

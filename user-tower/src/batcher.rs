@@ -1,8 +1,12 @@
 //! Puts users that wait at the same time into one inference, and refuses those that could not be ready in time.
 
 use std::{
-    sync::Arc,
-    time::{Duration, Instant},
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
 };
 
 use encoder::{
@@ -13,10 +17,7 @@ use service::{
     blocking::{Blocking, Permit},
     deadline::Deadline,
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout_at,
-};
+use tokio::{runtime::Handle, sync::oneshot, task::yield_now, time::sleep_until};
 use tracing::error;
 
 use crate::{
@@ -31,10 +32,17 @@ mod estimate;
 pub(crate) type Encode =
     Arc<dyn Fn(&[User]) -> Result<Interests, encoder::error::Error> + Send + Sync>;
 
-/// The queue in front of one model; dropping it lets the model go.
-pub(crate) struct Batcher {
-    queue: mpsc::Sender<Job>,
-    limit: usize,
+/// The queue in front of one model.
+pub(crate) struct Batcher(Arc<Line>);
+
+/// Who waits, and for what.
+struct Line {
+    jobs: Mutex<VecDeque<Job>>,
+    /// Whether a task waits for the right to run what waits.
+    awaited: AtomicBool,
+    encode: Encode,
+    pool: Blocking,
+    config: BatcherConfig,
     estimate: Arc<Estimate>,
 }
 
@@ -71,42 +79,25 @@ struct Job {
     answer: oneshot::Sender<Result<Embedded, Error>>,
 }
 
-/// What makes batches of the queue.
-struct Dispatcher {
-    queue: mpsc::Receiver<Job>,
-    encode: Encode,
-    pool: Blocking,
-    max_batch: usize,
-    max_wait: Duration,
-    estimate: Arc<Estimate>,
-}
-
 impl Batcher {
-    /// Starts the queue of one model; inferences run on `pool`, at most `sessions` at once.
-    pub(crate) fn start(
+    /// Opens the queue of one model; inferences run with permits of `pool`, at most `sessions` at once.
+    pub(crate) fn new(
         encode: Encode,
         config: &BatcherConfig,
         pool: Blocking,
         sessions: usize,
     ) -> Self {
-        let (sender, queue) = mpsc::channel(config.queue);
         let estimate = Arc::new(Estimate::new(sessions, config.max_batch));
         let times = Arc::clone(&estimate);
         let encode: Encode = Arc::new(move |users| times.measure(users.len(), || encode(users)));
-        let dispatcher = Dispatcher {
-            queue,
+        Self(Arc::new(Line {
+            jobs: Mutex::default(),
+            awaited: AtomicBool::new(false),
             encode,
             pool,
-            max_batch: config.max_batch,
-            max_wait: config.max_wait,
-            estimate: Arc::clone(&estimate),
-        };
-        tokio::spawn(dispatcher.run());
-        Self {
-            queue: sender,
-            limit: config.queue,
+            config: config.clone(),
             estimate,
-        }
+        }))
     }
 
     /// Embeds `users`; all of them are queued, or none.
@@ -121,31 +112,78 @@ impl Batcher {
         how: How,
         deadline: Deadline,
     ) -> Result<Vec<Embedded>, Error> {
-        let places = self.queue.try_reserve_many(users.len());
-        let places = places.map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(()) => Error::QueueFull {
+        let joined = self.0.join(users, how, deadline)?;
+        let mut answers = joined.answers.into_iter();
+        let mut embedded = Vec::with_capacity(answers.len());
+        if let Some(mut first) = answers.next() {
+            let early = tokio::select! {
+                biased;
+                answer = &mut first => Some(answer),
+                () = self.0.gather(deadline) => None,
+            };
+            drop(joined.starts);
+            let answer = match early {
+                Some(answer) => answer,
+                None => first.await,
+            };
+            embedded.push(answer.map_err(|_| Error::Embedding)??);
+        }
+        for answer in answers {
+            embedded.push(answer.await.map_err(|_| Error::Embedding)??);
+        }
+        Ok(embedded)
+    }
+}
+
+/// Users that wait.
+struct Joined<'a> {
+    answers: Vec<oneshot::Receiver<Result<Embedded, Error>>>,
+    starts: Starts<'a>,
+}
+
+/// Lets what waits run when it is dropped, also where the call that joined ends before: others may be behind it.
+struct Starts<'a>(&'a Arc<Line>);
+
+impl Drop for Starts<'_> {
+    fn drop(&mut self) {
+        // There is none while the server goes down.
+        if Handle::try_current().is_ok() {
+            self.0.start();
+        }
+    }
+}
+
+impl Line {
+    /// Puts users at the end.
+    fn join(
+        self: &Arc<Self>,
+        users: Vec<User>,
+        how: How,
+        deadline: Deadline,
+    ) -> Result<Joined<'_>, Error> {
+        let mut jobs = self.jobs();
+        let limit = self.config.queue;
+        if jobs.len() + users.len() > limit {
+            return Err(Error::QueueFull {
                 what: "users",
-                limit: self.limit,
-            },
-            mpsc::error::TrySendError::Closed(()) => Error::Embedding,
-        })?;
+                limit,
+            });
+        }
         self.admit(Load::of(users.len(), how.alone), deadline)?;
-        let mut answers = Vec::with_capacity(users.len());
-        for (place, user) in places.zip(users) {
+        let join = |user| {
             let (answer, answered) = oneshot::channel();
-            answers.push(answered);
-            place.send(Job {
+            jobs.push_back(Job {
                 user,
                 how,
                 deadline,
                 answer,
             });
-        }
-        let mut embedded = Vec::with_capacity(answers.len());
-        for answer in answers {
-            embedded.push(answer.await.map_err(|_| Error::Embedding)??);
-        }
-        Ok(embedded)
+            answered
+        };
+        Ok(Joined {
+            answers: users.into_iter().map(join).collect(),
+            starts: Starts(self),
+        })
     }
 
     /// Counts users as waiting, unless the prediction says that their time would be past before they are embedded.
@@ -160,72 +198,94 @@ impl Batcher {
         self.estimate.queued(users);
         Ok(())
     }
-}
 
-impl Dispatcher {
-    async fn run(mut self) {
-        while let Some(first) = self.queue.recv().await {
-            // While all cores are busy the queue grows, and with it the next batch.
-            let Ok(permit) = self.pool.permit().await else {
-                return;
-            };
-            let batch = self.gather(first).await;
-            let mut users = Load::default();
-            for job in &batch {
-                users += Load::of(1, job.how.alone);
+    /// Lets those who come at the same time join; and others for `max_wait` as long as there is room, but not so long that the call of
+    /// `deadline` would be late.
+    async fn gather(&self, deadline: Deadline) {
+        let max_wait = self.config.max_wait;
+        if max_wait.is_zero() {
+            yield_now().await;
+        } else if self.jobs().len() < self.config.max_batch {
+            let now = Instant::now();
+            let takes = self.estimate.wait(Load::default()).unwrap_or_default();
+            let slack = deadline.at().checked_sub(takes).unwrap_or(now);
+            sleep_until(slack.min(now + max_wait).into()).await;
+        }
+    }
+
+    /// Lets what waits run, as far as there are permits; the rest as soon as there is one.
+    ///
+    /// It is called after everybody who joined, so nobody is left waiting.
+    fn start(self: &Arc<Self>) {
+        while !self.jobs().is_empty() {
+            let permit = self.pool.try_permit();
+            // Of those who joined meanwhile others take care: who runs a batch here has an answer to give.
+            let ran_here = permit.is_none_or(|permit| self.run_batch(permit));
+            if ran_here && !self.jobs().is_empty() {
+                return self.start_later();
             }
-            let running = self.estimate.run(users);
-            tokio::spawn(infer(permit, running, Arc::clone(&self.encode), batch));
         }
     }
 
-    /// Takes what waits, and waits `max_wait` for more if there is room, but not so long that one of
-    /// the batch would be late.
-    async fn gather(&mut self, first: Job) -> Vec<Job> {
-        let mut batch = vec![first];
-        while batch.len() < self.max_batch
-            && let Ok(job) = self.queue.try_recv()
-        {
-            batch.push(job);
+    /// Lets what waits run once there is a permit. While all cores are busy the queue grows, and with it the next batch.
+    fn start_later(self: &Arc<Self>) {
+        if self.awaited.swap(true, Ordering::AcqRel) {
+            return;
         }
-        if self.max_wait.is_zero() {
-            return batch;
-        }
-        let opened = Instant::now();
-        while batch.len() < self.max_batch
-            && let until = self.closes(opened, &batch)
-            && let Ok(Some(job)) = timeout_at(until.into(), self.queue.recv()).await
-        {
-            batch.push(job);
-        }
-        batch
+        let line = Arc::clone(self);
+        tokio::spawn(async move {
+            let permit = line.pool.permit().await;
+            line.awaited.store(false, Ordering::Release);
+            if let Ok(permit) = permit {
+                line.run_batch(permit);
+                line.start();
+            }
+        });
     }
 
-    /// When a batch that was opened then waits for no more users: after `max_wait`, or while the one of
-    /// the least time has just enough left for the inference.
-    fn closes(&self, opened: Instant, batch: &[Job]) -> Instant {
-        let inference = self.estimate.inference(batch.len());
-        let slack = batch.iter().map(|job| job.deadline.at());
-        let slack = slack.min().and_then(|at| at.checked_sub(inference));
-        slack.unwrap_or(opened).min(opened + self.max_wait)
+    /// Runs one batch of what waits: on the pool, or here, if the way there and back would cost as much; returns whether it is done.
+    fn run_batch(&self, permit: Permit) -> bool {
+        let batch: Vec<Job> = {
+            let mut jobs = self.jobs();
+            let size = jobs.len().min(self.config.max_batch);
+            jobs.drain(..size).collect()
+        };
+        if batch.is_empty() {
+            return true;
+        }
+        let mut users = Load::default();
+        for job in &batch {
+            users += Load::of(1, job.how.alone);
+        }
+        let running = self.estimate.run(users);
+        let takes = self.estimate.takes(users);
+        let is_short = takes.is_some_and(|takes| takes <= self.config.in_place);
+        let encode = Arc::clone(&self.encode);
+        let inference = move || infer(&encode, batch, running);
+        if is_short {
+            if let Err(cause) = permit.run_here(inference) {
+                error!(%cause, "an inference did not end");
+            }
+        } else {
+            permit.spawn(inference);
+        }
+        is_short
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, VecDeque<Job>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn infer(permit: Permit, running: Running, encode: Encode, batch: Vec<Job>) {
-    let inference = permit.run(move || {
-        let _running = running;
-        let (alone, together): (Vec<Job>, Vec<Job>) = batch
-            .into_iter()
-            .filter_map(still_wanted)
-            .partition(|job| job.how.alone);
-        for job in alone {
-            answer(&encode, vec![job]);
-        }
-        answer(&encode, together);
-    });
-    if let Err(cause) = inference.await {
-        error!(%cause, "an inference did not end");
+/// Embeds a batch, and the users of it that run alone one by one.
+fn infer(encode: &Encode, batch: Vec<Job>, running: Running) {
+    let wanted = batch.into_iter().filter_map(still_wanted);
+    let (alone, together): (Vec<Job>, Vec<Job>) = wanted.partition(|job| job.how.alone);
+    for job in alone {
+        answer(encode, vec![job]);
     }
+    answer(encode, together);
+    drop(running);
 }
 
 /// Drops users whose time has passed, or whose caller has left.

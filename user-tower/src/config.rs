@@ -88,6 +88,9 @@ pub struct BatcherConfig {
     pub max_wait: Duration,
     /// Users that may wait for an inference.
     pub queue: usize,
+    /// The longest inference that is not worth a thread of its own.
+    #[serde(with = "humantime_serde")]
+    pub in_place: Duration,
 }
 
 /// The largest batch that a model runs.

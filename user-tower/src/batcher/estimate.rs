@@ -92,12 +92,15 @@ impl Estimate {
         Some(Duration::from_secs_f64(work.max(one) + until_free))
     }
 
-    /// Returns how long one inference of `users` users takes; zero before the first measurement.
-    pub(super) fn inference(&self, users: usize) -> Duration {
-        let times = self.state().times;
-        times.map_or(Duration::ZERO, |times| {
-            Duration::from_secs_f64(times.inference(users))
-        })
+    /// Returns how long one session takes for users that are one batch; none before the first measurement.
+    pub(super) fn takes(&self, users: Load) -> Option<Duration> {
+        let times = self.state().times?;
+        let together = match users.together {
+            0 => 0.0,
+            together => times.inference(together),
+        };
+        let alone = times.inference(1) * users.alone as f64;
+        Some(Duration::from_secs_f64(together + alone))
     }
 
     /// Users begin to wait.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use encoder::session::{NamedTensor, Output, TensorSpec, UserEncoder};
 use service::{blocking::Blocking, deadline::Deadline};
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::sync::{Mutex, Semaphore, TryAcquireError};
 use tracing::error;
 
 use crate::error::Error;
@@ -13,16 +13,20 @@ use crate::error::Error;
 pub(crate) struct Direct {
     users: Arc<UserEncoder>,
     pool: Blocking,
+    /// Whose turn it is of those that have a place.
+    turns: Mutex<()>,
     places: Semaphore,
     limit: usize,
 }
 
 impl Direct {
-    /// Runs `users` one call at a time, so that the batches keep their share of the cores; at most `limit` calls wait or run.
-    pub(super) fn new(users: Arc<UserEncoder>, limit: usize) -> Self {
+    /// Runs `users` one call at a time, so that the batches keep their share of the permits of `pool`; at most `limit` calls wait or
+    /// run.
+    pub(super) fn new(users: Arc<UserEncoder>, pool: Blocking, limit: usize) -> Self {
         Self {
             users,
-            pool: Blocking::new(1),
+            pool,
+            turns: Mutex::default(),
             places: Semaphore::new(limit),
             limit,
         }
@@ -55,9 +59,14 @@ impl Direct {
             },
             TryAcquireError::Closed => Error::Embedding,
         })?;
-        let permit = tokio::time::timeout_at(deadline.at().into(), self.pool.permit())
+        let turn = async {
+            let turn = self.turns.lock().await;
+            (turn, self.pool.permit().await)
+        };
+        let (_turn, permit) = tokio::time::timeout_at(deadline.at().into(), turn)
             .await
-            .map_err(|_| Error::Deadline)??;
+            .map_err(|_| Error::Deadline)?;
+        let permit = permit?;
         let users = Arc::clone(&self.users);
         let outputs = permit.run(move || match deadline.is_past() {
             true => Err(Error::Deadline),

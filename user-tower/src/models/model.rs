@@ -155,8 +155,8 @@ impl Loaded {
             users.encode_with(batch, view.as_ref().map(|view| view as _))
         });
         Model {
-            direct: Direct::new(Arc::clone(&self.users), DIRECT_CALLS),
-            batcher: Batcher::start(encode, config, pool, self.sessions),
+            direct: Direct::new(Arc::clone(&self.users), pool.clone(), DIRECT_CALLS),
+            batcher: Batcher::new(encode, config, pool, self.sessions),
             vectors: Vectors::new(if self.reads_time { 0 } else { vector_bytes }),
             rows,
             artifact: self,

@@ -26,9 +26,12 @@ fn check(found: Option<Duration>, seconds: f64) {
 #[test]
 fn a_batch_and_its_users_have_their_own_costs() {
     let estimate = measured();
-    check(Some(estimate.inference(1)), 1.0);
-    check(Some(estimate.inference(21)), 3.0);
-    check(Some(estimate.inference(64)), 7.3);
+    check(estimate.takes(together(1)), 1.0);
+    check(estimate.takes(together(21)), 3.0);
+    check(estimate.takes(together(64)), 7.3);
+    let mut all = together(21);
+    all += Load::of(2, true);
+    check(estimate.takes(all), 5.0);
 }
 
 #[test]
@@ -36,7 +39,7 @@ fn nothing_is_predicted_before_the_first_measurement() {
     let estimate = Arc::new(Estimate::new(1, 64));
     estimate.queued(together(1_000));
     assert_eq!(estimate.wait(together(1)), None);
-    assert_eq!(estimate.inference(64), Duration::ZERO);
+    assert_eq!(estimate.takes(together(64)), None);
 }
 
 #[test]
@@ -57,7 +60,7 @@ fn inferences_of_one_size_say_what_any_takes() {
     for _ in 0..10 {
         estimate.took(1, SECOND);
     }
-    check(Some(estimate.inference(64)), 1.0);
+    check(estimate.takes(together(64)), 1.0);
 }
 
 #[test]
@@ -99,7 +102,7 @@ fn what_was_measured_long_ago_is_forgotten() {
         estimate.took(1, SECOND);
         estimate.took(2, SECOND);
     }
-    check(Some(estimate.inference(1)), 1.0);
+    check(estimate.takes(together(1)), 1.0);
 }
 
 #[test]
@@ -108,10 +111,10 @@ fn neither_a_user_nor_a_batch_costs_less_than_nothing() {
     for (users, seconds) in [(1, 2), (10, 1), (1, 2), (10, 1)] {
         estimate.took(users, seconds * SECOND);
     }
-    assert_eq!(estimate.inference(1), estimate.inference(64));
+    assert_eq!(estimate.takes(together(1)), estimate.takes(together(64)));
     let estimate = Estimate::new(1, 64);
     for (users, seconds) in [(10, 1), (64, 60), (10, 1), (64, 60)] {
         estimate.took(users, seconds * SECOND);
     }
-    assert!(estimate.inference(1) > Duration::ZERO);
+    assert!(estimate.takes(together(1)) > Some(Duration::ZERO));
 }

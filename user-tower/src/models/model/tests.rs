@@ -25,6 +25,7 @@ fn rig(sample: &Sample) -> Rig {
         max_batch: 64,
         max_wait: Duration::ZERO,
         queue: 64,
+        in_place: Duration::ZERO,
     };
     let loaded = load(dir.path(), 1).unwrap();
     Rig {
