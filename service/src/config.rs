@@ -80,6 +80,8 @@ pub struct ServerConfig {
     pub max_header_bytes: u32,
     /// Connections open at once; one more is closed as soon as it is accepted.
     pub max_connections: usize,
+    /// Threads that answer calls; 0 means one a core.
+    pub workers: usize,
     /// A connection that was silent for this long is pinged.
     #[serde(with = "humantime_serde")]
     pub keepalive_interval: Duration,

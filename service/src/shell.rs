@@ -5,7 +5,10 @@ use std::{future::Future, path::PathBuf, time::Duration};
 use anyhow::Context as _;
 use clap::{ArgMatches, Args, FromArgMatches as _};
 use futures::future::LocalBoxFuture;
-use tokio::{net::TcpListener, runtime::Runtime};
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Runtime},
+};
 use tonic::transport::Endpoint;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -110,7 +113,7 @@ impl<C: Settings + 'static> Shell<C> {
         logs.format = options.log.unwrap_or(logs.format);
         telemetry::init(&logs);
 
-        let runtime = Runtime::new()?;
+        let runtime = runtime(settings.server().workers)?;
         let done = match matches.subcommand() {
             None => runtime.block_on(listen_and(serve, settings)),
             Some((asked, matches)) => {
@@ -133,6 +136,15 @@ impl<C: Settings + 'static> Shell<C> {
             .subcommands(self.commands.iter().map(|command| command.parser.clone()));
         Options::augment_args(parser)
     }
+}
+
+/// A runtime of so many threads, or of one a core.
+fn runtime(workers: usize) -> std::io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    if workers > 0 {
+        builder.worker_threads(workers);
+    }
+    builder.enable_all().build()
 }
 
 async fn listen_and<C: Settings, F, Fut>(serve: F, settings: C) -> anyhow::Result<()>

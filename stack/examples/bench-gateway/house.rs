@@ -19,6 +19,8 @@ use crate::{
 
 /// Lets a user tower keep no vector from call to call.
 pub(crate) const WITHOUT_CACHE: [(&str, &str); 1] = [("MODELS__VECTOR_CACHE_BYTES", "0")];
+/// Four servers share the cores: each answers with one thread, as do those that only pass messages on.
+const WORKERS: (&str, &str) = ("SERVER__WORKERS", "1");
 /// How long the servers may take to open a generation.
 const PATIENCE: Duration = Duration::from_secs(900);
 
@@ -89,6 +91,7 @@ impl House {
         let echo = |answer: f64, next: &[(&str, String)]| {
             let mut command = Command::new(std::env::current_exe()?);
             command
+                .env("TOKIO_WORKER_THREADS", WORKERS.1)
                 .arg("echo")
                 .arg("--answer")
                 .arg(format!("{answer:.0}"));
@@ -192,6 +195,7 @@ pub(crate) fn item_towers(site: &Site, options: &Options) -> anyhow::Result<Vec<
             ("STORE", store.as_str()),
             ("MEMBER", name),
             ("MEMBERS", &members),
+            WORKERS,
         ];
         Process::server(&options.bin.join("item-tower"), &settings)
     };
@@ -209,8 +213,12 @@ async fn user_tower(
         fs::remove_file(&history)?;
     }
     let (store, history) = (text(&site.store), text(&history));
-    let paths = [("STORE", store.as_str()), ("HISTORY__PATH", &history)];
-    let settings = [&paths, settings].concat();
+    let own = [
+        ("STORE", store.as_str()),
+        ("HISTORY__PATH", &history),
+        WORKERS,
+    ];
+    let settings = [&own, settings].concat();
     let tower = Process::server(&options.bin.join("user-tower"), &settings)?;
     let bar = ProgressBar::hidden();
     let imported = user_tower::import::import(&options.data, &tower.uri, &bar).await;
@@ -229,6 +237,7 @@ fn gateway(
         ("STORE", &*text(&site.store)),
         ("USER_TOWERS", &*user_tower.uri),
         ("ITEM_TOWERS", &item_towers.join(",")),
+        WORKERS,
     ];
     Process::server(&options.bin.join("gateway"), &settings)
 }
