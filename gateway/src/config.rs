@@ -53,6 +53,11 @@ pub struct RecallConfig {
     pub soft_deadline: f64,
     /// How many recalls of batches and streams are answered at once; all others wait.
     pub batch_concurrency: usize,
+    /// The most recalls that are answered at once.
+    pub concurrency: usize,
+    /// How long a recall waits for the end of another before it is refused.
+    #[serde(with = "humantime_serde")]
+    pub patience: Duration,
     /// Bytes of the users' last vectors, which stand in while the towers that keep them cannot be reached.
     pub last_vectors_bytes: u64,
 }
@@ -158,6 +163,7 @@ impl Settings for Config {
                 recall.batch_concurrency > 0,
                 POSITIVE,
             ),
+            ("recall.concurrency", recall.concurrency > 0, POSITIVE),
             (
                 "retries.share",
                 (0.0..=1.0).contains(&retries.share),

@@ -1,5 +1,7 @@
 //! What can go wrong in a gateway, as callers see it.
 
+use std::time::Duration;
+
 use service::status;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -17,6 +19,16 @@ pub(crate) enum Error {
         field: String,
         /// What it has and what it may have.
         description: String,
+    },
+    /// As many recalls are under way as the servers can do at once.
+    #[error("{under_way} recalls are under way, at most {limit} can be answered at once")]
+    Overloaded {
+        /// Those under way.
+        under_way: usize,
+        /// How many may be.
+        limit: usize,
+        /// How long one of them takes.
+        again: Duration,
     },
     /// No generation is held by the towers yet.
     #[error("no generation is served yet")]
@@ -174,6 +186,7 @@ impl From<Error> for Status {
         let message = error.to_string();
         match error {
             Error::Field { field, description } => status::invalid(field, description),
+            Error::Overloaded { again, .. } => status::overloaded(again, message),
             Error::NoGeneration => status::unavailable(status::NO_GENERATION, message),
             Error::GenerationNotHeld { .. } => {
                 status::failed_precondition(status::GENERATION_NOT_HELD, message)

@@ -3,7 +3,7 @@
 //! Top floor of the house, over `service` and `generation`; it links neither ONNX Runtime nor usearch, and knows the
 //! towers only by the wire.
 //!
-//! The way of a recall: `grpc` -> `recall` -> `user_tower` -> `scatter` -> `merge` -> `items`; `last` and `fallback` stand in
+//! The way of a recall: `grpc` -> `admission` -> `recall` -> `user_tower` -> `scatter` -> `merge` -> `items`; `last` and `fallback` stand in
 //! for a user tower that cannot be reached. Beside it `topology` follows the members and the store, and gives each
 //! call one `view` to keep. Calls to shards go through `fanout`, which asks another `replica` once more where one is unreachable or
 //! slow, as `calls` allows. `grpc` also passes events and catalog calls on to the members that can answer them.
@@ -17,6 +17,7 @@ use tonic::transport::Endpoint;
 
 use crate::{config::Config, topology::Topology};
 
+mod admission;
 mod answer;
 mod budget;
 mod calls;

@@ -2,7 +2,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashSet},
+    collections::{BinaryHeap, HashSet, binary_heap::PeekMut},
 };
 
 use crate::hit::Hit;
@@ -26,13 +26,15 @@ pub(crate) fn merge<'a>(lists: impl IntoIterator<Item = &'a [Hit]>, k: usize) ->
     let mut taken = HashSet::with_capacity(k);
     let mut merged = Vec::with_capacity(k);
     while merged.len() < k
-        && let Some(Reverse((best, list))) = heads.pop()
+        && let Some(mut head) = heads.peek_mut()
     {
+        let Reverse((best, list)) = *head;
         if taken.insert(best.id) {
             merged.push(best);
         }
-        if let Some(next) = rests[list].next() {
-            heads.push(Reverse((*next, list)));
+        match rests[list].next() {
+            Some(next) => *head = Reverse((*next, list)),
+            None => drop(PeekMut::pop(head)),
         }
     }
     merged

@@ -150,6 +150,10 @@ impl Replica {
         let mut request = Request::new(message);
         let time = until.saturating_duration_since(Instant::now());
         request.set_timeout(time);
+        // It differs from call to call: no use to remember it for the next header list.
+        if let Some(timeout) = request.metadata_mut().get_mut("grpc-timeout") {
+            timeout.set_sensitive(true);
+        }
         let answer = timeout_at(until, rpc(self.channel.clone(), request)).await;
         let answer = match answer {
             Ok(Ok(response)) => Ok(response.into_inner()),

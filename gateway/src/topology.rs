@@ -61,6 +61,7 @@ pub(crate) struct Topology {
     view: watch::Sender<Arc<View>>,
     /// Nobody shall go by an older look than this.
     since: watch::Sender<Instant>,
+    born: Instant,
 }
 
 /// What one view leaves to the next.
@@ -102,12 +103,29 @@ impl Topology {
             calls: Arc::new(Calls::new(&config.retries)),
             view: watch::Sender::default(),
             since: watch::Sender::new(Instant::now()),
+            born: Instant::now(),
         }
     }
 
     /// The newest view. Who keeps it for a whole call answers from one generation.
     pub(crate) fn view(&self) -> Arc<View> {
         self.view.borrow().clone()
+    }
+
+    /// The newest view; of a gateway that has just begun, the first that a recall can go by, if it comes before `until` and while members
+    /// may still be about to answer for the first time.
+    pub(crate) async fn settled(&self, until: Instant) -> Arc<View> {
+        let until = until.min(self.born + self.config.timeout);
+        let is_settled = |view: &Arc<View>| view.pinned.is_some() && view.knows_owners();
+        let view = self.view();
+        if is_settled(&view) || Instant::now() >= until {
+            return view;
+        }
+        let mut views = self.view.subscribe();
+        match timeout_at(until, views.wait_for(is_settled)).await {
+            Ok(Ok(settled)) => settled.clone(),
+            _ => self.view(),
+        }
     }
 
     /// The newest view, and each that follows.
@@ -141,7 +159,7 @@ impl Topology {
     where
         F: Future<Output = Result<A, Error>>,
     {
-        let before = self.view();
+        let before = self.settled(until).await;
         match call(before.clone()).await {
             Err(stale) if stale.is_stale() => {
                 debug!(cause = %stale, "a member goes by another state");

@@ -28,7 +28,7 @@ pub const FOREIGN_USER: &str = "FOREIGN_USER";
 pub const MEMBERS_EPOCH: &str = "MEMBERS_EPOCH";
 /// A bounded queue is full; `RetryInfo` says when to try again.
 pub const QUEUE_FULL: &str = "QUEUE_FULL";
-/// So much waits that the call could not be answered by its deadline; `RetryInfo` says how long that takes.
+/// So much is under way that the call could only be answered late; `RetryInfo` says when to try again.
 pub const OVERLOADED: &str = "OVERLOADED";
 /// The call's deadline passed.
 pub const DEADLINE: &str = "DEADLINE";
@@ -100,7 +100,7 @@ pub fn exhausted(retry_after: Duration, message: impl Into<String>) -> Status {
     shed(QUEUE_FULL, retry_after, message)
 }
 
-/// RESOURCE_EXHAUSTED: shed, for it would be answered too late; what waits takes about `retry_after`.
+/// RESOURCE_EXHAUSTED: shed, for it would be answered too late; what is under way takes about `retry_after`.
 pub fn overloaded(retry_after: Duration, message: impl Into<String>) -> Status {
     shed(OVERLOADED, retry_after, message)
 }

@@ -35,7 +35,7 @@ impl EventService for Service {
         let until = deadline(&request);
         let events = request.into_inner().events;
         check(&events)?;
-        let view = self.topology.view();
+        let view = self.topology.settled(until).await;
         let mut total = pb::RecordEventsResponse::default();
         let mut again = Vec::new();
         let events = events.into_iter().enumerate().collect();

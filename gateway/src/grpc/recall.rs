@@ -12,11 +12,16 @@ use proto::v1::{
     recall_service_server::RecallService,
 };
 use service::{deadline::Deadline, drain::Shutdown, status};
-use tokio::{sync::Semaphore, task::JoinSet, time::timeout_at};
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, timeout_at},
+};
 use tonic::{Request, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
 
 use crate::{
+    admission::{Admission, Place},
     answer::{Answer, Candidate, Coverage, Degraded},
     config::{Config, RecallConfig},
     error::Error,
@@ -42,6 +47,7 @@ pub(crate) struct Service(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    admission: Admission,
     recaller: Recaller,
     limits: RecallConfig,
     /// How long a recall of a stream may take.
@@ -61,6 +67,7 @@ impl Service {
     ) -> Self {
         let limits = config.recall.clone();
         Self(Arc::new(Shared {
+            admission: Admission::new(limits.concurrency),
             recaller: Recaller::new(topology, last, limits.soft_deadline),
             batched: Semaphore::new(limits.batch_concurrency),
             time: config.server.default_deadline,
@@ -76,9 +83,11 @@ impl RecallService for Service {
         &self,
         request: Request<pb::RecallRequest>,
     ) -> Result<Response<pb::RecallResponse>, Status> {
-        let remaining = Deadline::of(&request).remaining();
-        let answer = self.0.recall(request.into_inner(), remaining).await?;
-        Ok(Response::new(answer))
+        let deadline = Deadline::of(&request);
+        let query = query(request.into_inner(), &self.0.limits)?;
+        let patience = deadline.remaining().min(self.0.limits.patience);
+        let place = self.0.admission.enter(Instant::now() + patience).await?;
+        Ok(Response::new(self.0.recall(query, place, deadline).await?))
     }
 
     async fn batch_recall(
@@ -136,11 +145,28 @@ impl RecallService for Service {
 impl Shared {
     async fn recall(
         &self,
+        query: Query,
+        place: Place<'_>,
+        deadline: Deadline,
+    ) -> Result<pb::RecallResponse, Error> {
+        let answer = self.recaller.recall(&query, deadline.remaining()).await?;
+        // Popular items that stand in, and a part of the shards, take another time.
+        if answer.degraded.is_empty() {
+            place.answered_whole();
+        }
+        Ok(answer.into())
+    }
+
+    /// Recalls once there is a place for it.
+    async fn recall_patiently(
+        &self,
         request: pb::RecallRequest,
-        remaining: Duration,
+        deadline: Deadline,
     ) -> Result<pb::RecallResponse, Error> {
         let query = query(request, &self.limits)?;
-        Ok(self.recaller.recall(&query, remaining).await?.into())
+        let until = deadline.at().into();
+        let place = self.admission.enter_in_turn(until).await?;
+        self.recall(query, place, deadline).await
     }
 
     /// Recalls once it is the recall's turn, so that batches and streams leave room for others.
@@ -148,7 +174,7 @@ impl Shared {
         let turn = timeout_at(deadline.at().into(), self.batched.acquire()).await;
         let recalled = match turn {
             Ok(_permit) => self
-                .recall(request, deadline.remaining())
+                .recall_patiently(request, deadline)
                 .await
                 .map_err(Status::from),
             Err(_) => Err(status::deadline_exceeded(
@@ -328,6 +354,8 @@ mod tests {
         max_page_size: 1_000,
         soft_deadline: 0.8,
         batch_concurrency: 1,
+        concurrency: 1,
+        patience: Duration::ZERO,
         last_vectors_bytes: 0,
     };
 

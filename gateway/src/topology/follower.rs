@@ -40,6 +40,13 @@ pub(super) struct Orders {
     pub(super) changed: Arc<Notify>,
 }
 
+impl Orders {
+    /// How soon a member that did not answer is asked again.
+    fn soon(&self) -> Duration {
+        self.refresh.min(self.timeout)
+    }
+}
+
 /// What a member said last.
 #[derive(Clone, Debug)]
 pub(super) struct Report<H> {
@@ -107,6 +114,11 @@ async fn look<H: Clone + PartialEq>(
             held: answer.unwrap_or_else(|_| before.held.clone()),
         };
         let told_new = report.held != before.held || report.answers != before.answers;
+        let wait = if report.answers {
+            orders.refresh
+        } else {
+            orders.soon()
+        };
         let first = before.asked.is_none();
         let waited_for = before.asked < Some(*orders.since.borrow());
         reports.send_replace(report);
@@ -114,7 +126,7 @@ async fn look<H: Clone + PartialEq>(
             orders.changed.notify_one();
         }
         tokio::select! {
-            () = sleep(orders.refresh) => {}
+            () = sleep(wait) => {}
             () = hint.notified() => {}
             Ok(_) = orders.since.wait_for(|since| *since > asked) => {}
         }
@@ -144,7 +156,7 @@ async fn watch_health(replica: Arc<Replica>, service: &'static str, orders: Orde
             }
         }
         says(false);
-        sleep(orders.refresh).await;
+        sleep(orders.soon()).await;
     }
 }
 
@@ -152,6 +164,7 @@ async fn watch_health(replica: Arc<Replica>, service: &'static str, orders: Orde
 /// it holds has changed.
 async fn keep(replica: Arc<Replica>, mut orders: Orders, hint: Arc<Notify>) {
     let mut kept = BTreeMap::new();
+    let again = orders.soon();
     loop {
         let wanted = orders.keep.borrow_and_update().clone();
         kept.retain(|generation, _| wanted.contains(generation));
@@ -162,7 +175,7 @@ async fn keep(replica: Arc<Replica>, mut orders: Orders, hint: Arc<Notify>) {
                     generation: generation.clone(),
                 };
                 let (replica, hint) = (replica.clone(), hint.clone());
-                task.spawn(watch_generation(replica, request, orders.refresh, hint));
+                task.spawn(watch_generation(replica, request, again, hint));
                 task
             });
         }
@@ -175,7 +188,7 @@ async fn keep(replica: Arc<Replica>, mut orders: Orders, hint: Arc<Notify>) {
 async fn watch_generation(
     replica: Arc<Replica>,
     request: WatchGenerationRequest,
-    refresh: Duration,
+    again: Duration,
     hint: Arc<Notify>,
 ) {
     loop {
@@ -191,6 +204,6 @@ async fn watch_generation(
             });
             changes.for_each(|_| async { hint.notify_one() }).await;
         }
-        sleep(refresh).await;
+        sleep(again).await;
     }
 }

@@ -98,8 +98,13 @@ async fn changed_members_cost_a_fresh_look_and_no_failure() {
     let mut house = House::new(1, 2).await;
     house.config.topology.refresh = std::time::Duration::from_secs(3_600);
     house.open().await;
-    eventually("MEMBERS is known", async || {
-        record(&house, vec![event("u", 0)]).await.is_ok()
+    let events = |at| {
+        (0..20)
+            .map(move |user| event(&format!("u{user}"), at))
+            .collect()
+    };
+    eventually("both owners are known", async || {
+        record(&house, events(0)).await.is_ok()
     })
     .await;
 
@@ -117,8 +122,7 @@ async fn changed_members_cost_a_fresh_look_and_no_failure() {
         tower.state().epoch = 8;
         tower.state().events.clear();
     }
-    let events = (0..20).map(|user| event(&format!("u{user}"), 1)).collect();
-    let answer = record(&house, events).await.unwrap();
+    let answer = record(&house, events(1)).await.unwrap();
     assert_eq!((answer.recorded, answer.duplicates), (20, 0));
     assert_eq!(house.user_towers[1].state().events.len(), 20);
     let request = PutUserProfileRequest {

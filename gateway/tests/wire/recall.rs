@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use generation::partition;
 use proto::v1::{
-    DegradedReason, Exclude, ItemRef, RecallOptions, RecallRequest, RecallResponse, Source,
-    item_ref::Name,
+    BatchRecallRequest, DegradedReason, Exclude, ItemRef, RecallOptions, RecallRequest,
+    RecallResponse, Source, item_ref::Name, recall_result::Result as Outcome,
+    recall_service_client::RecallServiceClient,
 };
 use service::status;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use crate::house::{House, ITEMS, ids, score, shard_items, user};
+use crate::house::{House, ITEMS, eventually, ids, score, shard_items, user};
 
 pub(crate) fn item(id: u64) -> ItemRef {
     ItemRef {
@@ -227,6 +228,40 @@ async fn a_shard_that_hangs_is_left_out_at_the_soft_deadline() {
     assert_eq!(ids(&answer), shard_items(1, 2)[..100]);
     assert_eq!(degraded(&answer), [DegradedReason::Deadline]);
     assert!(answer.coverage.unwrap().fraction < 1.0);
+}
+
+#[tokio::test]
+async fn a_recall_too_many_is_refused_and_the_recalls_of_a_batch_wait() {
+    let mut house = House::new(2, 1).await;
+    let manifest = house.publish("space-a", 2).await;
+    house.hold(&manifest, &[&[0], &[1]]);
+    house.config.recall.concurrency = 1;
+    house.open().await;
+    house.pinned(&manifest.id).await;
+    house.item_towers[0].state().hangs = true;
+    let slow = house.recall_within(Duration::from_secs(2), user("u", 10));
+    let others = async {
+        eventually("one is under way", async || {
+            house.item_towers[0].state().hung > 0
+        })
+        .await;
+        let refused = house.recall(user("v", 10)).await.unwrap_err();
+        house.item_towers[0].state().hangs = false;
+        let mut client = RecallServiceClient::new(house.channel());
+        let batch = BatchRecallRequest {
+            recalls: vec![user("v", 10), user("w", 10)],
+        };
+        (refused, client.batch_recall(batch).await.unwrap())
+    };
+    let (slow, (refused, batch)) = tokio::join!(slow, others);
+    slow.unwrap();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    let reason = status::reason(&refused);
+    assert_eq!(reason.as_deref(), Some(status::OVERLOADED));
+    assert!(refused.get_details_retry_info().is_some());
+    for one in batch.into_inner().results {
+        assert!(matches!(one.result, Some(Outcome::Answer(_))), "{one:?}");
+    }
 }
 
 #[tokio::test]

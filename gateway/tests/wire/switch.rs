@@ -56,6 +56,18 @@ async fn recall_is_healthy_once_a_generation_is_pinned() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_has_just_begun_answers_its_first_recall() {
+    let mut house = House::new(2, 1).await;
+    let manifest = house.publish("space-a", 2).await;
+    house.hold(&manifest, &[&[0], &[1]]);
+    house.config.topology.timeout = Duration::from_secs(10);
+    house.open().await;
+    let answer = house.recall(user("u", 5)).await.unwrap();
+    assert_eq!(answer.candidates.len(), 5);
+    assert!(answer.degraded_reasons.is_empty(), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_new_generation_answers_once_every_tower_holds_it() {
     let (house, old) = House::usual().await;
     let new = house.publish("space-b", 2).await;
