@@ -11,8 +11,6 @@ use crate::{
     site::{SHARDS, Site, USER_TOWERS, text},
 };
 
-/// Copies of each shard.
-pub(crate) const COPIES: usize = 2;
 /// How often towers and gateways look at the store, and gateways at the towers.
 pub(crate) const REFRESH: Duration = Duration::from_millis(200);
 /// How long it may take until every recall is whole.
@@ -20,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The processes of a house.
 pub(crate) struct House {
-    /// One copy of each shard in order, then the other copy of each.
+    /// One copy of each shard in order, then the other copy of each, if there is one.
     pub(crate) item_towers: Vec<Server>,
     pub(crate) user_towers: Vec<Server>,
     pub(crate) gateways: Vec<Server>,
@@ -30,7 +28,7 @@ impl House {
     /// Starts the towers.
     ///
     /// Copies of neighbouring shards are put on the same members, so that eight members with two copies would leave some of
-    /// them without a shard. So there are four members with one copy, and two processes of each.
+    /// them without a shard. So there are four members with one copy, and a process of each for every copy.
     pub(crate) fn towers(site: &Site) -> anyhow::Result<Self> {
         let (store, refresh) = (text(&site.store), format!("{}ms", REFRESH.as_millis()));
         let members: Vec<String> = (0..SHARDS)
@@ -59,7 +57,7 @@ impl House {
             Server::start(&site.launch, "user-tower", member, &settings)
         };
         Ok(Self {
-            item_towers: (0..SHARDS * COPIES)
+            item_towers: (0..SHARDS * site.copies)
                 .map(item_tower)
                 .collect::<Result<_, _>>()?,
             user_towers: USER_TOWERS

@@ -30,7 +30,7 @@ use crate::{
 /// How long a recall may take.
 pub(crate) const DEADLINE: Duration = Duration::from_millis(500);
 /// Users that are asked for in turn.
-const USERS: u64 = 200;
+pub(crate) const USERS: u64 = 200;
 
 /// A user with three events, told with the call; every other one is stored as well, and so has an owner.
 pub(crate) fn request(user: u64) -> RecallRequest {
@@ -105,9 +105,14 @@ impl Clients {
     }
 }
 
-/// Whether the connection was refused or cut, which is no answer of the gateway's.
+/// Whether the connection was refused, cut or closed before the call was sent, which is no answer of the gateway's.
 fn is_lost(status: &Status) -> bool {
-    let codes = [Code::Unavailable, Code::Unknown, Code::Internal];
+    let codes = [
+        Code::Unavailable,
+        Code::Unknown,
+        Code::Internal,
+        Code::Cancelled,
+    ];
     status.source().is_some() && codes.contains(&status.code())
 }
 

@@ -1,6 +1,7 @@
 //! More is asked than can be answered: what is admitted is answered about as fast as before, the rest is refused at once.
 //!
-//! All servers share one core, and who asks has another.
+//! All servers share one core, and who asks has another. There is one copy of each shard, so that no more processes wait for the core
+//! than a recall needs.
 
 use std::{
     fs,
@@ -65,6 +66,7 @@ struct Asked {
 pub(crate) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let mut site = Site::new(options, ITEMS, 1).await?;
     site.launch.core = Some(CORES.0);
+    site.copies = 1;
     let house = House::start(&site, 1).await?;
     let clients = Clients::new(&house.uris(), CONNECTIONS)?;
     let all = pin(&CORES.1.to_string())?;
@@ -90,9 +92,14 @@ async fn overload(house: &House, clients: &Clients) -> anyhow::Result<Vec<Figure
         anyhow::bail!("no rate is answered well");
     };
     let twice = ask(house, clients, 2.0 * knee.good).await?;
+    let fourfold = ask(house, clients, 4.0 * knee.good).await?;
     let tenfold = ask(house, clients, 10.0 * knee.good).await?;
-    let refusal = (twice.cpu - twice.good * recall_cpu) / twice.rest;
-    let left = (tenfold.cpu - tenfold.rest * refusal) / recall_cpu;
+    // What a recall and a refusal cost, by the two rates at which there are many of both; so the third can be told beforehand.
+    let per_good = |asked: &Asked| (asked.cpu / asked.good, asked.rest / asked.good);
+    let (few, many) = (per_good(&twice), per_good(&fourfold));
+    let refusal = (many.0 - few.0) / (many.1 - few.1);
+    let recall = few.0 - few.1 * refusal;
+    let left = (tenfold.cpu - tenfold.rest * refusal).max(0.0) / recall;
     Ok(vec![
         figure("recall_cpu_ms", recall_cpu * 1e3, "ms", ">= 1"),
         figure("knee_per_s", knee.good, "1/s", ""),

@@ -1,6 +1,6 @@
 //! All copies of one of the shards are killed: what is left answers, and says what it lacks.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
@@ -24,6 +24,7 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
     let site = Site::new(options, ITEMS, 1).await?;
     let mut house = House::start(&site, 1).await?;
     let clients = Clients::new(&house.uris(), 1)?;
+    let whole = best(&clients).await?;
     let seen = Arc::new(Seen::default());
     let time = QUIET + Duration::from(options.fault);
     let kill = async {
@@ -47,6 +48,12 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
         })
         .collect();
     let coverage = median(coverages);
+    let left = best(&clients).await?;
+    let kept = whole.iter().zip(&left);
+    let kept: usize = kept
+        .map(|(whole, left)| whole.intersection(left).count())
+        .sum();
+    let all: usize = whole.iter().map(HashSet::len).sum();
     Ok(vec![
         figure("dead_shard_failed", seen.failed() as f64, "1", "0"),
         figure(
@@ -55,5 +62,21 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
             "1",
             "0.75, as its items are a quarter",
         ),
+        figure(
+            "dead_shard_hits_kept",
+            kept as f64 / all as f64,
+            "1",
+            "dead_shard_coverage",
+        ),
     ])
+}
+
+/// The ten best items of each user.
+async fn best(clients: &Clients) -> anyhow::Result<Vec<HashSet<u64>>> {
+    let mut best = Vec::new();
+    for user in 0..load::USERS {
+        let answer = clients.recall(request(user)).await?;
+        best.push(answer.candidates.iter().map(|found| found.id).collect());
+    }
+    Ok(best)
 }

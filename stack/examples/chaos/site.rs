@@ -30,6 +30,8 @@ pub(crate) struct Site {
     /// The generations, the one that was made last at the end.
     pub(crate) generations: Vec<String>,
     pub(crate) launch: Launch,
+    /// Copies of each shard.
+    pub(crate) copies: usize,
     pub(crate) folder: TempDir,
 }
 
@@ -54,6 +56,7 @@ impl Site {
                 logs: path("logs"),
                 core: None,
             },
+            copies: 2,
             folder,
         };
 
