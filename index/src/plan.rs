@@ -62,9 +62,6 @@ pub struct Wanted {
 /// How many times the rows fetched a shard must have for the graph to be worth walking.
 const WORTHWHILE: usize = 10;
 
-/// Bytes of vectors that a walk finds near.
-const CACHE: f64 = (32 << 20) as f64;
-
 /// Chooses a way to search: the one that costs least of those that the strategy allows.
 ///
 /// The graph is never walked for a good part of the shard: a scan reads memory in order, compares all queries at once, and
@@ -102,7 +99,7 @@ impl Plan {
     }
 }
 
-// Measured over 30,000, 100,000 and 1,000,000 rows of 64 numbers, for 1 to 16 queries. Only the ratios matter, and they move less from
+// Measured over 30,000 and 100,000 rows of 64 numbers, for 1 to 16 queries. Only the ratios matter, and they move less from
 // machine to machine than the nanoseconds.
 impl Wanted {
     /// Rows to fetch so that `k` are left.
@@ -136,13 +133,10 @@ impl Wanted {
         0.05 * numbers + 1.3 * share.min(1.0) * self.scan()
     }
 
-    /// Nanoseconds of walking for every query: each node looked at has its neighbours fetched and compared. The more bytes the vectors
-    /// have beyond those that a cache holds, the longer a fetch takes: at a million rows, 170 ns longer.
+    /// Nanoseconds of walking for every query: each node looked at has its neighbours fetched and compared.
     fn walk(&self, fetch: usize) -> f64 {
         let nodes = self.effort.max(fetch) * self.connectivity * self.queries;
-        let bytes = (self.rows * self.dim * size_of::<f32>()) as f64;
-        let far = 57.0 * (bytes / CACHE).log2().max(0.0);
-        nodes as f64 * (40.0 + far + self.dim as f64)
+        nodes as f64 * (40.0 + self.dim as f64)
     }
 }
 
@@ -193,25 +187,6 @@ mod tests {
             wanted.queries = 5;
         };
         assert_eq!(auto(several), Plan::Scan);
-    }
-
-    #[test]
-    fn a_walk_through_far_memory_costs_more_than_cells_that_are_read_in_order() {
-        // As measured over a million rows: 5.6 ms for a walk for five interests, with 16 neighbours a node.
-        let million = |share: f64| {
-            auto(|wanted| {
-                rows(1_000_000)(wanted);
-                (wanted.connectivity, wanted.queries) = (16, 5);
-                (wanted.cells, wanted.share) = (1_000, share);
-            })
-        };
-        assert_eq!(million(0.1), Plan::Cells);
-        assert_eq!(million(0.3), Plan::Scan);
-        let one = |wanted: &mut Wanted| {
-            rows(1_000_000)(wanted);
-            (wanted.connectivity, wanted.cells, wanted.share) = (16, 1_000, 0.3);
-        };
-        assert_eq!(auto(one), Plan::Graph { fetch: 100 });
     }
 
     #[test]
