@@ -4,7 +4,7 @@ mod limit;
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicUsize, Ordering::Relaxed},
+    atomic::{AtomicU32, Ordering::Relaxed},
 };
 
 use tokio::{
@@ -12,14 +12,14 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::error::Error;
+use crate::{count::Counted, error::Error};
 use limit::Limit;
 
 /// The door to the recalls of a gateway.
 #[derive(Debug)]
 pub(crate) struct Admission {
     places: Semaphore,
-    waiting: AtomicUsize,
+    waiting: AtomicU32,
     /// Whose turn it is of those that leave room for others.
     turns: Turns<()>,
     /// Tells who has the turn that a place may be free.
@@ -56,7 +56,7 @@ impl Admission {
         let size = limit.get();
         Self {
             places: Semaphore::new(size),
-            waiting: AtomicUsize::new(0),
+            waiting: AtomicU32::new(0),
             turns: Turns::default(),
             left: Notify::new(),
             state: Mutex::new(State {
@@ -78,8 +78,8 @@ impl Admission {
             return Ok(self.place(permit, false));
         }
         let size = self.note_full();
-        let _waiting = Waiting::new(&self.waiting);
-        if self.waiting.load(Relaxed) > size {
+        let _waiting = Counted::new(&self.waiting);
+        if self.waiting.load(Relaxed) as usize > size {
             return Err(self.refusal());
         }
         match timeout_at(until, self.places.acquire()).await {
@@ -207,22 +207,6 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Counts one that waits while it lives.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -333,7 +317,7 @@ mod tests {
         const WORK: Duration = Duration::from_millis(40);
         const RECALLS: usize = 6_000;
         let admission = Arc::new(Admission::new(1_024));
-        let under_way = Arc::new(AtomicUsize::new(0));
+        let under_way = Arc::new(AtomicU32::new(0));
         let mut ticks = tokio::time::interval(WORK / 2);
         let mut recalls = Vec::new();
         for _ in 0..RECALLS {
@@ -342,11 +326,11 @@ mod tests {
             recalls.push(tokio::spawn(async move {
                 let began = Instant::now();
                 let place = admission.enter(soon()).await.ok()?;
-                let sharing = Waiting::new(&under_way);
+                let sharing = Counted::new(&under_way);
                 let mut done = Duration::ZERO;
                 while done < WORK {
                     tokio::time::sleep(WORK / 8).await;
-                    done += WORK / 8 / under_way.load(Relaxed) as u32;
+                    done += WORK / 8 / under_way.load(Relaxed);
                 }
                 drop(sharing);
                 place.answered_whole();

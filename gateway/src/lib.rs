@@ -22,6 +22,7 @@ mod answer;
 mod budget;
 mod calls;
 pub mod config;
+mod count;
 mod error;
 mod exclusion;
 mod failure;

@@ -16,7 +16,7 @@ use tonic::{
     transport::{Channel, Endpoint, Error},
 };
 
-use crate::failure::Failure;
+use crate::{count::Counted, failure::Failure};
 use standing::Standing;
 
 pub(crate) use pick::pick;
@@ -126,7 +126,7 @@ impl Replica {
         F: Future<Output = Result<Response<A>, Status>>,
     {
         let started = Instant::now();
-        let _in_flight = InFlight::new(&self.in_flight);
+        let _in_flight = Counted::new(&self.in_flight);
         let fair = until - started >= FAIR;
         let answer = self.probe(message, until, rpc).await;
         match answer {
@@ -214,22 +214,6 @@ impl Replica {
 impl fmt::Debug for Replica {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.address)
-    }
-}
-
-/// Counts one call while it lives, also one that is dropped half way.
-struct InFlight<'a>(&'a AtomicU32);
-
-impl<'a> InFlight<'a> {
-    fn new(count: &'a AtomicU32) -> Self {
-        count.fetch_add(1, Relaxed);
-        Self(count)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Recall, one by one, in batches and in streams.
 
+mod answer;
+
 use std::{sync::Arc, time::Duration};
 
 use futures::{
@@ -20,17 +22,17 @@ use tokio::{
 use tonic::{Request, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
 
+use self::answer::duration;
+
 use crate::{
     admission::{Admission, Place},
-    answer::{Answer, Candidate, Coverage, Degraded},
     config::{Config, RecallConfig},
     error::Error,
     filter::Filter,
-    hit::Source,
     last::LastUsers,
     query::Query,
     recall::Recaller,
-    topology::{Topology, Variant},
+    topology::Topology,
     user_tower::Who,
 };
 
@@ -259,88 +261,6 @@ fn excluded(items: Vec<pb::ItemRef>) -> Result<Vec<u64>, Error> {
         }
     };
     items.into_iter().enumerate().map(id).collect()
-}
-
-impl From<Answer> for pb::RecallResponse {
-    fn from(answer: Answer) -> Self {
-        let reasons = answer.degraded.into_iter().map(pb::DegradedReason::from);
-        let timings = pb::StageTimings {
-            embed: duration(answer.timings.embed),
-            search: duration(answer.timings.search),
-            total: duration(answer.timings.total),
-        };
-        Self {
-            candidates: answer.candidates.into_iter().map(Into::into).collect(),
-            generation: answer.generation,
-            space: answer.space,
-            coverage: Some(answer.coverage.into()),
-            degraded_reasons: reasons.map(Into::into).collect(),
-            timings: Some(timings),
-            cold_start: answer.cold_start,
-            variant: pb::Variant::from(answer.variant).into(),
-        }
-    }
-}
-
-impl From<Candidate> for pb::Candidate {
-    fn from(Candidate { hit, item }: Candidate) -> Self {
-        let source = match hit.source {
-            Source::Ann => pb::Source::Ann,
-            Source::Exact => pb::Source::Exact,
-            Source::Popular => pb::Source::Popular,
-            Source::Fresh => pb::Source::Fresh,
-        };
-        Self {
-            id: hit.id,
-            score: hit.score,
-            interest: hit.interest,
-            source: source.into(),
-            item: item.map(|item| item.0),
-        }
-    }
-}
-
-impl From<Coverage> for pb::Coverage {
-    fn from(coverage: Coverage) -> Self {
-        Self {
-            fraction: coverage.fraction(),
-            items_searched: coverage.items_searched,
-            items_eligible: coverage.items_eligible,
-            items_total: coverage.items_total,
-            shards_answered: coverage.shards_answered,
-            shards_total: coverage.shards_total,
-            exact: coverage.exact,
-            items_fresh: coverage.items_fresh,
-            delta: coverage.delta,
-        }
-    }
-}
-
-impl From<Variant> for pb::Variant {
-    fn from(variant: Variant) -> Self {
-        match variant {
-            Variant::Serving => Self::Serving,
-            Variant::Candidate => Self::Candidate,
-            Variant::Named => Self::Named,
-        }
-    }
-}
-
-impl From<Degraded> for pb::DegradedReason {
-    fn from(degraded: Degraded) -> Self {
-        match degraded {
-            Degraded::ShardUnreachable => Self::ShardUnreachable,
-            Degraded::Deadline => Self::Deadline,
-            Degraded::UserTowerDown => Self::UserTowerDown,
-            Degraded::FallbackPopular => Self::FallbackPopular,
-            Degraded::ItemsMissing => Self::ItemsMissing,
-            Degraded::StaleHistory => Self::StaleHistory,
-        }
-    }
-}
-
-fn duration(duration: Duration) -> Option<prost_types::Duration> {
-    prost_types::Duration::try_from(duration).ok()
 }
 
 #[cfg(test)]

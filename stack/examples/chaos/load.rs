@@ -105,7 +105,7 @@ impl Clients {
     }
 }
 
-/// Whether the connection was refused, cut or closed before the call was sent, which is no answer of the gateway's.
+/// Whether the connection was refused, cut or closed under the call, which is no answer of the gateway's: a recall may be asked again.
 fn is_lost(status: &Status) -> bool {
     let codes = [
         Code::Unavailable,

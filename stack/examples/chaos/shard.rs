@@ -66,7 +66,7 @@ pub(crate) async fn measure(options: &Options) -> anyhow::Result<Vec<Figure>> {
             "dead_shard_hits_kept",
             kept as f64 / all as f64,
             "1",
-            "dead_shard_coverage",
+            ">= dead_shard_coverage",
         ),
     ])
 }
