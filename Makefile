@@ -38,9 +38,10 @@ build: $(ORT) ## Builds every binary.
 	$(CARGO) build --release --workspace --bins
 
 .PHONY: test
-test: build $(VENV)/ready ## Runs everything that proves it.
+test: $(ORT) $(VENV)/ready ## Runs everything that proves it.
 	rm -f target/real-data-tests.log
-	$(CARGO) test --release --workspace --lib --bins --tests --example recall
+	$(CARGO) build --profile checked --workspace --bins --example recall
+	$(CARGO) test --profile checked --workspace --lib --tests
 	@deploy/real-data-summary target/real-data-tests.log
 
 # What the `make bench-*` targets pass on, e.g. BENCH="--only default" or BENCH="--rows 3700".
@@ -144,8 +145,8 @@ soak-events: build $(VENV)/ready ## Kills user towers, cuts their power and watc
 .PHONY: lint
 lint: ## Checks format, lints and documentation.
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
+	$(CARGO) clippy --profile checked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --profile checked --workspace --no-deps
 
 .PHONY: deny
 deny: ## Checks licences, bans and sources of what we depend on.
