@@ -16,7 +16,7 @@ mod rounded;
 mod vnni;
 
 use crate::{
-    cells::{Cells, REACHES},
+    cells::{Cells, Promise, REACHES},
     eligible::Eligible,
     exact,
     hit::Hit,
@@ -217,8 +217,9 @@ impl Quantized {
         let reach = REACHES[(self.reach + tier).min(REACHES.len() - 1)];
         let mut contest = Contest::new(self, queries, rows.dim(), k, eligible);
         let mut looked = 0;
-        for (promise, cell) in self.cells.by_promise(queries, reach) {
-            if promise < contest.bar.settled() {
+        let mut promises = self.cells.by_promise(queries, reach);
+        while let Some(Promise { score, cell }) = promises.pop() {
+            if score < contest.bar.settled() {
                 break;
             }
             contest.look(self.pairs[cell]..self.pairs[cell + 1]);
