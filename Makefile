@@ -132,6 +132,10 @@ $(VENV_GATEWAY)/ready: examples/bench-gateway/requirements.txt
 	$(VENV_GATEWAY)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
+.PHONY: bench-recommender
+bench-recommender: build ## Measures diversity, pages, reasons, replays and trials on MovieLens-1M; trains a model of five interests first.
+	$(CARGO) run --release -p stack --example bench-recommender -- --data $(or $(TWOTOWER_ML1M),data/ml-1m) $(BENCH)
+
 .PHONY: chaos
 chaos: build ## Kills, stalls, cuts off, swaps, restarts and overloads parts of a house, and counts who notices; an hour.
 	$(CARGO) run --release -p stack --example chaos -- $(BENCH)

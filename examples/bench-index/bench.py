@@ -266,7 +266,7 @@ def compare(count: int, arguments: argparse.Namespace) -> list[dict]:
     changed = statistics.median(ours.tell("change 100") for _ in range(3))
     rows.append(row(f"graph_1pct_changed_over_built_{name}", changed / statistics.median(built), "<= 0.1"))
     print(f"  index built in {built[0]:.1f} CPU-s", flush=True)
-    ours.tell(arguments.ours)
+    rows.append(row(f"opened_cpu_s_{name}", ours.tell(arguments.ours), ""))
     all_of_them = libraries(vectors.rows, arguments.graph, added, arguments.libraries)
     reached = {library.name: library.settle(vectors, arguments.k) for library in all_of_them}
     reached[ours.name] = ours.recall(vectors.truth)

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use crate::{error::Error, hit::Hit, items::Item, topology::Variant};
+use crate::{error::Error, hit::Hit, items::Item, token, topology::Variant};
 
 /// One recall's answer.
 #[derive(Debug)]
@@ -23,6 +23,27 @@ pub(crate) struct Answer {
     pub(crate) cold_start: bool,
     /// Where the time went.
     pub(crate) timings: Timings,
+    /// Goes on after the last candidate; empty if nothing does.
+    pub(crate) next_page_token: String,
+    /// Makes the answer again; empty if nothing does.
+    pub(crate) recall_token: String,
+}
+
+impl Answer {
+    /// A hash of the candidates and their scores; never 0.
+    pub(crate) fn digest(&self) -> u64 {
+        let hits = self.candidates.iter().map(|candidate| candidate.hit);
+        digest(hits)
+    }
+}
+
+/// A hash of hits and their scores; never 0.
+pub(crate) fn digest(hits: impl Iterator<Item = Hit>) -> u64 {
+    let bytes = hits.flat_map(|hit| {
+        let score = hit.score.to_bits().to_le_bytes();
+        hit.id.to_le_bytes().into_iter().chain(score)
+    });
+    token::digest(&bytes.collect::<Vec<_>>()).max(1)
 }
 
 /// One item of an answer.
@@ -57,6 +78,8 @@ pub(crate) struct Found {
     pub(crate) degraded: BTreeSet<Degraded>,
     /// Whether nothing was known of the user.
     pub(crate) cold_start: bool,
+    /// The delta that every shard was searched as of, if all were as of one.
+    pub(crate) delta: Option<u64>,
 }
 
 /// What was searched, over all shards of the generation.

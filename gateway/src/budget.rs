@@ -21,6 +21,14 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
+    /// For searches after the first, which may have taken all the time that there is for searches.
+    pub(crate) fn further(self) -> Self {
+        Self {
+            search: self.again,
+            ..self
+        }
+    }
+
     /// Splits the time `remaining` from now; `soft` is the share of it that ends at the soft deadline.
     pub(crate) fn new(remaining: Duration, soft: f64) -> Self {
         let start = Instant::now();

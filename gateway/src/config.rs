@@ -1,6 +1,6 @@
 //! What a gateway can be told; every setting is in `config.toml` with its default.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use service::{
@@ -39,6 +39,8 @@ pub struct Config {
     pub topology: TopologyConfig,
     /// Who decides which generations answer.
     pub traffic: TrafficConfig,
+    /// Tokens that callers bring back.
+    pub tokens: TokensConfig,
 }
 
 /// One recall.
@@ -75,6 +77,14 @@ pub struct RetriesConfig {
     /// No other member is asked before this.
     #[serde(with = "humantime_serde")]
     pub hedge_least: Duration,
+}
+
+/// Tokens that callers bring back.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokensConfig {
+    /// Files of secrets that tokens are sealed with.
+    pub key_files: Vec<PathBuf>,
 }
 
 /// Who decides which generations answer.

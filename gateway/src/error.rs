@@ -41,6 +41,12 @@ pub(crate) enum Error {
         /// The generations held, newest first.
         held: Vec<String>,
     },
+    /// The generation that an answer goes on from is not held any more.
+    #[error("generation {generation} is not held any more")]
+    GenerationGone {
+        /// The generation.
+        generation: String,
+    },
     /// A member goes by another generation or other MEMBERS than the gateway.
     #[error("{member} goes by another state: {}", .status.message())]
     Stale {
@@ -190,6 +196,9 @@ impl From<Error> for Status {
             Error::NoGeneration => status::unavailable(status::NO_GENERATION, message),
             Error::GenerationNotHeld { .. } => {
                 status::failed_precondition(status::GENERATION_NOT_HELD, message)
+            }
+            Error::GenerationGone { .. } => {
+                status::failed_precondition(status::GENERATION_GONE, message)
             }
             Error::Unreachable { .. } => status::unavailable(status::MEMBER_UNREACHABLE, message),
             Error::Late { .. } => status::deadline_exceeded(message),

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The most popular items that a tower lists.
-const MAX_K: usize = 1_000;
+pub(crate) const MAX_K: usize = 1_000;
 
 /// Answers with the most popular items of the generation, without the excluded.
 ///
@@ -49,12 +49,7 @@ pub(crate) async fn popular(
     let list = list(generation, wanted as u32, filter, &[], until).await?;
     let ids = list.items.into_iter().map(|(id, _)| id);
     let ids = ids.filter(|&id| !exclusion.contains(id));
-    let hits = ids.take(query.k).map(|id| Hit {
-        id,
-        score: 0.0,
-        interest: 0,
-        source: Source::Popular,
-    });
+    let hits = ids.take(query.k).map(popular_hit);
     let tower_down = user.is_none().then_some(Degraded::UserTowerDown);
     Ok(Found {
         hits: hits.collect(),
@@ -70,7 +65,18 @@ pub(crate) async fn popular(
             .chain(list.degraded)
             .collect(),
         cold_start: user.is_some_and(|user| user.cold_start),
+        delta: None,
     })
+}
+
+/// An item that is popular.
+pub(crate) fn popular_hit(id: u64) -> Hit {
+    Hit {
+        id,
+        score: 0.0,
+        interest: 0,
+        source: Source::Popular,
+    }
 }
 
 /// Popular items, most popular first.

@@ -15,6 +15,8 @@ use tonic_web::GrpcWebLayer;
 use crate::{
     config::Config,
     last::LastUsers,
+    shadow::Shadow,
+    token::Keys,
     topology::{Topology, View},
 };
 
@@ -40,10 +42,23 @@ pub(crate) fn services(config: &Config) -> Vec<&'static str> {
 }
 
 /// Makes the routes; they answer gRPC and gRPC-Web.
-pub(crate) fn routes(topology: &Arc<Topology>, config: &Config, shutdown: &Shutdown) -> Routes {
+pub(crate) fn routes(
+    topology: &Arc<Topology>,
+    keys: Arc<Keys>,
+    config: &Config,
+    shutdown: &Shutdown,
+) -> Routes {
     let limit = config.server.max_message_bytes;
+    let shadow = Arc::new(Shadow::new());
     let last = Arc::new(LastUsers::new(config.recall.last_vectors_bytes));
-    let recall = recall::Service::new(topology.clone(), last.clone(), config, shutdown.clone());
+    let recall = recall::Service::new(
+        topology.clone(),
+        last.clone(),
+        keys,
+        shadow.clone(),
+        config,
+        shutdown.clone(),
+    );
     let event = event::Service::new(topology.clone(), last);
     let catalog = catalog::Service::new(topology.clone());
     let generation = generation::Service::new(topology.clone(), shutdown.clone());
@@ -52,7 +67,7 @@ pub(crate) fn routes(topology: &Arc<Topology>, config: &Config, shutdown: &Shutd
         .add_service(CatalogServiceServer::new(catalog).max_decoding_message_size(limit))
         .add_service(GenerationServiceServer::new(generation).max_decoding_message_size(limit));
     if config.traffic.serve {
-        let traffic = TrafficServiceServer::new(traffic::Service::new(topology.clone()));
+        let traffic = TrafficServiceServer::new(traffic::Service::new(topology.clone(), shadow));
         routes = routes.add_service(traffic.max_decoding_message_size(limit));
     }
     Routes::from(routes.into_axum_router().layer(GrpcWebLayer::new()))

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use futures::future::join_all;
 use generation::partition;
 use proto::v1::{GetItemsRequest, ItemRef, catalog_service_client::CatalogServiceClient, item_ref};
 use tokio::time::Instant;
@@ -9,6 +10,9 @@ use tokio::time::Instant;
 use crate::{
     answer::Candidate, failure::Failure, fanout, hit::Hit, replica::ANSWER_BYTES, topology::Held,
 };
+
+/// The most items that a member reads in one call.
+const MOST: usize = 1_000;
 
 /// An item as its tower tells it; the gateway only passes it on.
 #[derive(Clone, Debug)]
@@ -39,8 +43,24 @@ pub(crate) async fn fetch(
     ids: impl IntoIterator<Item = u64>,
     until: Instant,
 ) -> Fetched {
+    let ids: Vec<u64> = ids.into_iter().collect();
+    let parts = ids
+        .chunks(MOST)
+        .map(|ids| fetch_some(generation, ids, until));
+    let mut fetched = Fetched {
+        items: HashMap::with_capacity(ids.len()),
+        lost: Vec::new(),
+    };
+    for part in join_all(parts).await {
+        fetched.items.extend(part.items);
+        fetched.lost.extend(part.lost);
+    }
+    fetched
+}
+
+async fn fetch_some(generation: &Held, ids: &[u64], until: Instant) -> Fetched {
     let mut by_shard = BTreeMap::<_, Vec<_>>::new();
-    for id in ids {
+    for &id in ids {
         let shard = partition::shard_of(id, generation.shards());
         by_shard.entry(shard).or_default().push(ItemRef {
             name: Some(item_ref::Name::Id(id)),

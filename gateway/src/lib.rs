@@ -15,14 +15,16 @@ use service::{Settings as _, drain::Shutdown, health::Health};
 use tokio::net::TcpListener;
 use tonic::transport::Endpoint;
 
-use crate::{config::Config, topology::Topology};
+use crate::{config::Config, token::Keys, topology::Topology};
 
 mod admission;
 mod answer;
+mod blend;
 mod budget;
 mod calls;
 pub mod config;
 mod count;
+mod diversity;
 mod error;
 mod exclusion;
 mod failure;
@@ -40,11 +42,15 @@ mod recall;
 mod replica;
 mod retries;
 mod scatter;
+mod shadow;
 mod shard_k;
 #[cfg(test)]
 mod simulation;
+mod token;
 mod topology;
 mod user_tower;
+mod varied;
+mod vectors;
 
 /// Serves on `listener` until `shutdown`.
 ///
@@ -59,9 +65,10 @@ pub async fn serve(
     let store = Store::open(&config.store)?;
     let connect = |endpoint: Endpoint| endpoint.connect_lazy();
     let topology = Arc::new(Topology::new(store, &config, connect));
+    let keys = Arc::new(Keys::load(&config.tokens.key_files)?);
     let health = Health::new(&grpc::services(&config));
 
-    let routes = grpc::routes(&topology, &config, &shutdown);
+    let routes = grpc::routes(&topology, keys, &config, &shutdown);
     // Dropped beside the server; if it panics, the server ends too.
     let following = topology.follow(|view| grpc::tell(view, &health));
     let descriptors = [proto::DESCRIPTORS];

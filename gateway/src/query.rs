@@ -1,9 +1,9 @@
 //! What a caller asks for, once it is checked.
 
-use crate::{filter::Filter, user_tower::Who};
+use crate::{diversity::Diversity, filter::Filter, token::Then, user_tower::Who};
 
 /// One recall to do.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Query {
     /// The user.
     pub(crate) who: Who,
@@ -27,4 +27,23 @@ pub(crate) struct Query {
     pub(crate) generation: String,
     /// Whom a traffic policy treats alike.
     pub(crate) experiment_unit: String,
+    /// How the items are to differ; not at all, if it is none.
+    pub(crate) diversity: Option<Diversity>,
+    /// Places for popular items.
+    pub(crate) popular: usize,
+    /// Places for items that came since the generation was made.
+    pub(crate) fresh: usize,
+    /// Return tokens that go on from the answer and make it again; they stand for a request of this digest, without and with its page.
+    pub(crate) tokens: Option<Digests>,
+    /// The moment to see; the present, if it is none.
+    pub(crate) then: Option<Then>,
+}
+
+/// What requests have tokens in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Digests {
+    /// Those that differ in nothing but the page.
+    pub(crate) listing: u64,
+    /// Those that are the same.
+    pub(crate) request: u64,
 }

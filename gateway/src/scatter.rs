@@ -16,12 +16,32 @@ use crate::{
     filter::Filter,
     hit::{Hit, Source},
     merge::merge,
-    query::Query,
     replica::ANSWER_BYTES,
     shard_k::shard_k,
     topology::Held,
     user_tower::Interests,
 };
+
+/// What to search for, in all shards.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Search<'a> {
+    /// The vectors to be near to; at least one.
+    pub(crate) interests: &'a Interests,
+    /// Items to leave out.
+    pub(crate) exclusion: &'a Exclusion,
+    /// What the items must be; all, if it is none.
+    pub(crate) filter: Option<&'a Filter>,
+    /// How many items.
+    pub(crate) k: usize,
+    /// Compare every item that may be returned.
+    pub(crate) exact: bool,
+    /// Find only items that came since the generation was made.
+    pub(crate) fresh_only: bool,
+    /// See the catalog as of this delta; as it is, if it is none.
+    pub(crate) as_of: Option<u64>,
+    /// Look as hard as ever, so that the same search finds the same again.
+    pub(crate) steady: bool,
+}
 
 /// What the shards found.
 #[derive(Debug)]
@@ -32,9 +52,11 @@ pub(crate) struct Scattered {
     pub(crate) coverage: Coverage,
     /// Why shards are missing.
     pub(crate) degraded: BTreeSet<Degraded>,
+    /// The last delta that any answering shard had taken up.
+    pub(crate) newest: u64,
 }
 
-/// Searches all shards for the best `query.k` items, each without the excluded items that it would hold.
+/// Searches all shards for the best items, each without the excluded items that it would hold.
 ///
 /// Of many shards each is asked for fewer, as many as it almost surely has of the best; one whose every hit is among the best may have
 /// more of them, and is asked for all. So the answer is the same as if every shard had been. A shard without an answer by the soft
@@ -44,44 +66,42 @@ pub(crate) struct Scattered {
 /// If no shard answered, or a member does not hold what it said it holds ([`Error::Stale`]).
 pub(crate) async fn search(
     generation: &Held,
-    interests: &Interests,
-    exclusion: &Exclusion,
-    query: &Query,
+    search: Search<'_>,
     budget: &Budget,
 ) -> Result<Scattered, Error> {
     let mut asking = Asking {
         generation,
-        interests,
-        exclusion,
-        query,
+        search,
         until: budget.search,
     };
-    let asked = shard_k(query.k, generation.shards());
+    let k = search.k;
+    let asked = shard_k(k, generation.shards());
     let Gathered { answers, lost } = asking.ask(0..generation.shards(), asked).await;
     let mut shards: Vec<Shard> = answers.into_iter().flatten().collect();
     let mut losses = Losses::of(generation, lost)?;
-    let mut hits = merged(&shards, query.k);
+    let mut hits = merged(&shards, k);
     let more: Vec<u32> = shards
         .iter()
-        .filter(|shard| shard.may_have_more(asked, query.k, &hits))
+        .filter(|shard| shard.may_have_more(asked, k, &hits))
         .map(|shard| shard.number)
         .collect();
     if !more.is_empty() {
         asking.until = budget.again;
-        let Gathered { answers, lost } = asking.ask(more, query.k).await;
+        let Gathered { answers, lost } = asking.ask(more, k).await;
         // Where nothing comes, what was found before counts, and the answer says that it may be worse.
         losses.add(Losses::of(generation, lost)?);
         for again in answers.into_iter().flatten() {
             shards.retain(|shard| shard.number != again.number);
             shards.push(again);
         }
-        hits = merged(&shards, query.k);
+        hits = merged(&shards, k);
     }
     match losses.first.take() {
         Some(failure) if shards.is_empty() => Err(failure),
         _ => Ok(Scattered {
             hits,
             coverage: cover(generation, &shards),
+            newest: shards.iter().map(|shard| shard.delta).max().unwrap_or(0),
             degraded: losses.degraded,
         }),
     }
@@ -94,9 +114,7 @@ fn merged(shards: &[Shard], k: usize) -> Vec<Hit> {
 /// A search that is the same for every member.
 struct Asking<'a> {
     generation: &'a Held,
-    interests: &'a Interests,
-    exclusion: &'a Exclusion,
-    query: &'a Query,
+    search: Search<'a>,
     until: Instant,
 }
 
@@ -120,7 +138,7 @@ impl Asking<'_> {
                                 .await
                         })
                         .await?;
-                    decode(answer.shards, &shards, self.interests)
+                    decode(answer.shards, &shards, self.search.interests)
                 }
             },
         )
@@ -130,16 +148,18 @@ impl Asking<'_> {
     fn request(&self, shards: &[u32], k: usize) -> SearchRequest {
         let shards = shards.iter().map(|&shard| ShardQuery {
             shard,
-            exclude: self.exclusion.of(shard).to_vec(),
+            exclude: self.search.exclusion.of(shard).to_vec(),
         });
         SearchRequest {
             generation: self.generation.manifest.id.clone(),
-            interests: Some(self.interests.vectors.clone()),
+            interests: Some(self.search.interests.vectors.clone()),
             shards: shards.collect(),
             k: k as u32,
-            exact: self.query.exact,
-            filter: self.query.filter.as_ref().map(Filter::to_wire),
-            as_of: None,
+            exact: self.search.exact,
+            filter: self.search.filter.map(Filter::to_wire),
+            as_of: self.search.as_of,
+            fresh_only: self.search.fresh_only,
+            steady: self.search.steady,
         }
     }
 }
@@ -229,6 +249,28 @@ fn decode_shard(shard: ShardHits, asked: &Interests) -> Result<Shard, Failure> {
     })
 }
 
+/// Takes what a further search found, which the answer can do without: where it found nothing, `degraded` says why.
+///
+/// # Errors
+/// [`Error::Stale`] if a member does not hold what it said it holds.
+pub(crate) fn spare<T>(
+    found: Result<T, Error>,
+    degraded: &mut BTreeSet<Degraded>,
+) -> Result<Option<T>, Error> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.is_stale() => Err(error),
+        Err(error) => {
+            debug!(cause = %error, "the answer goes without a further search");
+            degraded.insert(match error {
+                Error::Late { .. } => Degraded::Deadline,
+                _ => Degraded::ShardUnreachable,
+            });
+            Ok(None)
+        }
+    }
+}
+
 /// What shards without an answer mean for the whole.
 #[derive(Debug, Default)]
 pub(crate) struct Losses {
@@ -262,7 +304,8 @@ impl Losses {
         Ok(losses)
     }
 
-    fn add(&mut self, more: Self) {
+    /// Takes up more of them.
+    pub(crate) fn add(&mut self, more: Self) {
         self.degraded.extend(more.degraded);
         self.first = self.first.take().or(more.first);
     }

@@ -2,15 +2,14 @@
 
 use generation::partition;
 use proto::v1::{
-    EmbedUsersRequest, EmbedUsersResponse, UserContext, UserEmbedding, UserQuery, Vectors,
-    item_ref, user_tower_service_client::UserTowerServiceClient,
+    AsOf, Attention, EmbedUsersRequest, EmbedUsersResponse, UserContext, UserEmbedding, UserQuery,
+    Vectors, item_ref, user_tower_service_client::UserTowerServiceClient,
 };
 use tokio::time::Instant;
 
 use crate::{
     error::Error,
     failure::Failure,
-    query::Query,
     replica::{ANSWER_BYTES, Replica},
     topology::{Held, View},
 };
@@ -30,6 +29,21 @@ pub(crate) struct User {
     pub(crate) cold_start: bool,
     /// Whether events may be missing from the history.
     pub(crate) stale_history: bool,
+    /// The moment that was embedded, if it was asked for.
+    pub(crate) as_of: Option<AsOf>,
+    /// The items of the history, oldest first, if they were asked for.
+    pub(crate) history: Vec<u64>,
+    /// How much each event counts, if that was asked for and the model tells.
+    pub(crate) attention: Option<Attention>,
+}
+
+/// How users are embedded, and what is told of them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct How {
+    /// Each in a batch of its own; tells the moment.
+    pub(crate) reproducible: bool,
+    /// Tells the history and how much each event counts.
+    pub(crate) with_history: bool,
 }
 
 /// Query vectors `[count, dim]`, none of them zero, passed on as they came.
@@ -64,6 +78,63 @@ impl Interests {
         Self { vectors, numbers }
     }
 
+    /// Vectors that stand for interests in their order, `[dim]` each, in the generation's space.
+    pub(crate) fn of<'a>(generation: &Held, vectors: impl IntoIterator<Item = &'a [f32]>) -> Self {
+        let numbers = vectors.into_iter().flatten();
+        Self::new(Vectors {
+            f32: numbers.flat_map(|number| number.to_le_bytes()).collect(),
+            dim: generation.manifest.dim as u32,
+            space: generation.manifest.space.clone(),
+        })
+    }
+
+    /// Each interest's vector, and the user's number of it.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (u32, Vec<f32>)> {
+        let rows = self
+            .vectors
+            .f32
+            .chunks(self.vectors.dim as usize * size_of::<f32>());
+        let numbers = |row: &[u8]| {
+            row.as_chunks()
+                .0
+                .iter()
+                .copied()
+                .map(f32::from_le_bytes)
+                .collect()
+        };
+        self.numbers.iter().copied().zip(rows.map(numbers))
+    }
+
+    /// The interest of the user's number alone.
+    pub(crate) fn only(&self, number: u32) -> Self {
+        let bytes = self.vectors.dim as usize * size_of::<f32>();
+        let row = self.numbers.iter().position(|other| *other == number);
+        let kept = row.map_or(0..0, |row| row * bytes..(row + 1) * bytes);
+        Self {
+            vectors: Vectors {
+                f32: self.vectors.f32.slice(kept),
+                ..self.vectors.clone()
+            },
+            numbers: row.map(|_| number).into_iter().collect(),
+        }
+    }
+
+    /// The interests multiplied with their weights, by the user's number; those that are left with nothing are left out.
+    pub(crate) fn weighted(&self, weights: &[f32]) -> Self {
+        let weighted = self.rows().flat_map(|(number, row)| {
+            let weight = weights.get(number as usize).copied().unwrap_or(1.0);
+            row.into_iter().map(move |x| x * weight)
+        });
+        let mut weighted = Self::new(Vectors {
+            f32: weighted.flat_map(f32::to_le_bytes).collect(),
+            ..self.vectors.clone()
+        });
+        for number in &mut weighted.numbers {
+            *number = self.numbers[*number as usize];
+        }
+        weighted
+    }
+
     /// Whether there is nothing to search with.
     pub(crate) fn is_empty(&self) -> bool {
         self.numbers.is_empty()
@@ -93,7 +164,17 @@ impl Who {
             user_id,
             context,
             consistency_token,
+            ..UserQuery::default()
         })
+    }
+
+    /// The user as the tower is asked for them: as of a moment if it is given, without the events of some items.
+    pub(crate) fn asked(&self, as_of: Option<AsOf>, without: Vec<u64>) -> UserQuery {
+        UserQuery {
+            as_of,
+            without,
+            ..self.0.clone()
+        }
     }
 
     /// The stored user, if that is all there is to know: nothing came with the call.
@@ -122,7 +203,8 @@ impl Who {
     }
 }
 
-/// Embeds the user with the user model of `generation`: at the owner, or, for a user who is only described, anywhere.
+/// Embeds one user, asked for in several ways, with the user model of `generation`: at the owner, or, for a user who is only
+/// described, anywhere.
 ///
 /// # Errors
 /// [`Error::Unreachable`] or [`Error::Late`] if there is no answer by `until`, [`Error::Stale`] if the tower goes by
@@ -130,20 +212,25 @@ impl Who {
 pub(crate) async fn embed(
     view: &View,
     generation: &Held,
-    query: &Query,
+    users: Vec<UserQuery>,
+    how: How,
     until: Instant,
-) -> Result<User, Error> {
+) -> Result<Vec<User>, Error> {
     let id = &generation.manifest.id;
+    let user = users.first().map(|user| user.user_id.clone());
+    let user = user.unwrap_or_default();
     let request = EmbedUsersRequest {
         generation: id.clone(),
-        users: vec![query.who.0.clone()],
-        reproducible: query.reproducible,
+        users,
+        reproducible: how.reproducible,
+        with_attention: how.with_history,
+        with_history: how.with_history,
         ..EmbedUsersRequest::default()
     };
-    if query.who.0.user_id.is_empty() {
+    if user.is_empty() {
         return embed_anywhere(view, generation, request, until).await;
     }
-    let owner = view.owner(&query.who.0.user_id)?;
+    let owner = view.owner(&user)?;
     if owner.is_gone() || !owner.held.contains(id) {
         return Err(Error::Unreachable {
             member: owner.name.clone(),
@@ -154,8 +241,9 @@ pub(crate) async fn embed(
         members_epoch: view.epoch(),
         ..request
     };
+    let count = request.users.len();
     let answer = ask(&owner.replica, request, until).await;
-    decode(&owner.name, generation, answer)
+    decode(&owner.name, generation, count, answer)
 }
 
 /// Asks any user tower that holds the generation, and another one if the first cannot be reached.
@@ -164,8 +252,9 @@ async fn embed_anywhere(
     generation: &Held,
     request: EmbedUsersRequest,
     until: Instant,
-) -> Result<User, Error> {
+) -> Result<Vec<User>, Error> {
     let id = &generation.manifest.id;
+    let count = request.users.len();
     let Some(first) = view.embedder(id, None) else {
         return Err(Error::Unreachable {
             member: "every user tower".to_owned(),
@@ -181,7 +270,7 @@ async fn embed_anywhere(
     {
         answer = ask(second, request, until).await;
     }
-    decode("a user tower", generation, answer)
+    decode("a user tower", generation, count, answer)
 }
 
 async fn ask(
@@ -199,21 +288,31 @@ async fn ask(
         .await
 }
 
-/// Takes the one user out of an answer, and refuses vectors that the generation's shards could not be searched with.
+/// Takes the users out of an answer for `count`, and refuses vectors that the generation's shards could not be searched with.
 fn decode(
     member: &str,
     generation: &Held,
+    count: usize,
     answer: Result<EmbedUsersResponse, Failure>,
-) -> Result<User, Error> {
+) -> Result<Vec<User>, Error> {
     let refused = |failure| {
         let own_name = |field: &str| field.strip_prefix("users[0].").unwrap_or(field).to_owned();
         Error::of(member, failure).rename_fields(own_name)
     };
     let users = answer.map_err(refused)?.users;
+    if users.len() != count {
+        let what = format!("{} users, asked for {count}", users.len());
+        return Err(Error::of(member, Failure::Malformed(what)));
+    }
+    let users = users
+        .into_iter()
+        .map(|user| user_of(member, generation, user));
+    users.collect()
+}
+
+/// Takes one user out of an answer.
+fn user_of(member: &str, generation: &Held, user: UserEmbedding) -> Result<User, Error> {
     let malformed = |what| Error::of(member, Failure::Malformed(what));
-    let count = users.len();
-    let [user] = <[UserEmbedding; 1]>::try_from(users)
-        .map_err(|_| malformed(format!("{count} users, asked for 1")))?;
     let interests = user.interests.unwrap_or_default();
     let manifest = &generation.manifest;
     if interests.space != manifest.space {
@@ -237,6 +336,9 @@ fn decode(
         seen: user.seen,
         cold_start: user.cold_start,
         stale_history: user.stale_history,
+        as_of: user.as_of,
+        history: user.history,
+        attention: user.attention,
     })
 }
 
@@ -263,5 +365,24 @@ mod tests {
             interests(&[1.0, 0.0, 0.0, 2.0]).vectors.f32
         );
         assert!(interests(&[0.0; 4]).is_empty());
+    }
+
+    #[test]
+    fn weights_multiply_the_vectors_and_one_of_zero_takes_its_interest_out() {
+        let all = interests(&[0.0, 0.0, 1.0, 0.0, 0.0, 2.0]);
+        let rows: Vec<_> = all.weighted(&[9.0, 0.5]).rows().collect();
+        assert_eq!(rows, [(1, vec![0.5, 0.0]), (2, vec![0.0, 2.0])]);
+        let rows: Vec<_> = all.weighted(&[1.0, 0.0]).rows().collect();
+        assert_eq!(rows, [(2, vec![0.0, 2.0])]);
+    }
+
+    #[test]
+    fn one_interest_alone_keeps_its_number() {
+        let all = interests(&[1.0, 0.0, 0.0, 2.0]);
+        assert_eq!(
+            all.only(1).rows().collect::<Vec<_>>(),
+            [(1, vec![0.0, 2.0])]
+        );
+        assert!(all.only(7).is_empty());
     }
 }

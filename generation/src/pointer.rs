@@ -40,6 +40,13 @@ pub struct Candidate {
     pub generation: String,
     /// The share of experiment units that it answers for, 0 to 1.
     pub share: f64,
+    /// The share of recalls that it answers too, unseen by the caller, 0 to 1.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub shadow: f64,
+}
+
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
 }
 
 /// Names the user towers that share the users among them.
@@ -133,16 +140,17 @@ impl Pointer for Current {
     const NAME: &'static str = "CURRENT";
 
     fn check(&self) -> Result<(), Error> {
-        if let Some(Candidate { share, .. }) = &self.candidate
-            && !(0.0..=1.0).contains(share)
-        {
-            let expected = "a share from 0 to 1";
-            return Err(Error::mismatch(
-                Self::NAME,
-                "candidate.share",
-                share,
-                expected,
-            ));
+        let shares = self.candidate.iter().flat_map(|candidate| {
+            [
+                ("candidate.share", candidate.share),
+                ("candidate.shadow", candidate.shadow),
+            ]
+        });
+        for (field, share) in shares {
+            if !(0.0..=1.0).contains(&share) {
+                let expected = "a share from 0 to 1";
+                return Err(Error::mismatch(Self::NAME, field, share, expected));
+            }
         }
         self.generations()
             .try_for_each(|id| name::check("generation", id).map(drop))
@@ -213,6 +221,7 @@ mod tests {
         let candidate = |generation: &str, share| Candidate {
             generation: generation.to_owned(),
             share,
+            shadow: 0.0,
         };
         let units: Vec<_> = (0..10_000).map(|unit| unit.to_string()).collect();
         for share in [0.0, 0.1, 0.5, 1.0] {
@@ -233,6 +242,7 @@ mod tests {
         let candidate = Some(Candidate {
             generation: "new".to_owned(),
             share: 0.1,
+            shadow: 0.0,
         });
         let before = Current {
             candidate: candidate.clone(),

@@ -140,6 +140,7 @@ impl Staging {
                 candidate: Some(Candidate {
                     generation: id.to_owned(),
                     share: 0.0,
+                    shadow: 0.0,
                 }),
                 ..old.clone()
             },

@@ -135,8 +135,8 @@ impl Wanted {
 
     /// Nanoseconds of walking for every query: each node looked at has its neighbours fetched and compared.
     fn walk(&self, fetch: usize) -> f64 {
-        let nodes = self.effort.max(fetch) * self.connectivity * self.queries;
-        nodes as f64 * (40.0 + self.dim as f64)
+        let nodes = self.effort.max(fetch) as f64 * (self.connectivity * self.queries) as f64;
+        nodes * (40.0 + self.dim as f64)
     }
 }
 

@@ -200,6 +200,27 @@ impl<R: Rows> Shard<R> {
         Ok(row.map(|row| stored(Cow::Borrowed(self.items.get(row as usize)))))
     }
 
+    /// Appends the vector of an item to `vectors`, as of a delta or as it is now; returns whether there is one.
+    ///
+    /// # Errors
+    /// [`Error::AsOf`] if the shard cannot be seen as of that delta.
+    pub fn vector(
+        &self,
+        id: u64,
+        as_of: Option<u64>,
+        vectors: &mut Vec<f32>,
+    ) -> Result<bool, Error> {
+        let (rows, tail) = (self.rows.view(), self.tail());
+        let as_of = tail.as_of(as_of)?;
+        let built = || {
+            let row = eligible::row(rows, id).filter(|row| !tail.is_gone_at(*row, as_of));
+            row.map(|row| rows.row(row as usize))
+        };
+        let vector = tail.vector(id, as_of).or_else(built);
+        vectors.extend(vector.into_iter().flatten());
+        Ok(vector.is_some())
+    }
+
     /// The rows that it was built with.
     pub fn rows(&self) -> RowsView<'_> {
         self.rows.view()

@@ -218,6 +218,19 @@ impl Tail {
         Some((self.ended[row] == NEVER).then(|| Arc::clone(&self.items[row])))
     }
 
+    /// The vector that a delta gave an item, if it stands as of a number.
+    pub(crate) fn vector(&self, id: u64, as_of: u64) -> Option<&[f32]> {
+        let rows = self.versions.get(&id)?.iter();
+        let stands = |row: &usize| self.made[*row] <= as_of && as_of < self.ended[*row];
+        let row = rows.map(|row| *row as usize).find(stands)?;
+        Some(&self.vectors[row * self.dim..][..self.dim])
+    }
+
+    /// Whether a row of the shard is gone as of a number.
+    pub(crate) fn is_gone_at(&self, row: u32, as_of: u64) -> bool {
+        self.gone.get(&row).is_some_and(|number| *number <= as_of)
+    }
+
     /// Whether a row of the shard is gone now.
     pub(crate) fn is_gone(&self, row: u32) -> bool {
         self.gone.contains_key(&row)

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use generation::partition;
 use index::{
     filter::Filter,
     shard::{self, Found},
@@ -18,6 +19,8 @@ use crate::{
 pub(crate) const INTERESTS_LIMIT: usize = 16;
 /// The most items asked of a shard.
 pub(crate) const K_LIMIT: usize = 1_000;
+/// The most vectors of one call.
+const VECTORS_LIMIT: usize = 2_048;
 /// Products that a scan does in place, off the pool. A shard's 592,000 (5 interests of 64 dimensions, rows in 8 bits) took 41 to 49 us
 /// on one core with AVX-512 VNNI, which is `floor_us_search_3k7` of `make bench-gateway` over its two shards.
 const IN_PLACE_PRODUCTS: usize = 800_000;
@@ -43,6 +46,10 @@ pub(crate) struct Query {
     pub(crate) exact: bool,
     /// See the catalog as of this delta; as it is, if it is none.
     pub(crate) as_of: Option<u64>,
+    /// Find only items that came since the generation was made.
+    pub(crate) fresh_only: bool,
+    /// Look as hard as ever.
+    pub(crate) steady: bool,
 }
 
 /// What one shard found.
@@ -82,6 +89,34 @@ pub(crate) async fn search(
         tokio::spawn(async move { blocking.run(move || query.measure(&held, &missing)).await });
     }
     Ok(found)
+}
+
+/// The items of `ids` that there are, and their vectors, `[items, dim]`.
+///
+/// # Errors
+/// [`Error::Field`] if there are too many, [`Error::ShardNotHeld`] if one is of a shard that is not held, or if the shards cannot be
+/// seen as of the delta.
+pub(crate) fn vectors(
+    held: &Held,
+    ids: &[u64],
+    as_of: Option<u64>,
+) -> Result<(Vec<u64>, Vec<f32>), Error> {
+    if ids.len() > VECTORS_LIMIT {
+        return Err(Error::Field {
+            field: "ids",
+            description: format!("has {}, may have at most {VECTORS_LIMIT}", ids.len()),
+        });
+    }
+    let shards = held.manifest.partitioner.shards;
+    let mut vectors = Vec::with_capacity(ids.len() * held.manifest.dim);
+    let mut found = Vec::with_capacity(ids.len());
+    for &id in ids {
+        let shard = held.shard(partition::shard_of(id, shards))?;
+        if shard.vector(id, as_of, &mut vectors)? {
+            found.push(id);
+        }
+    }
+    Ok((found, vectors))
 }
 
 /// The delta to see, once the shards have it.
@@ -221,6 +256,8 @@ impl Query {
             filter: self.filter.as_ref(),
             exact: self.exact,
             as_of: self.as_of,
+            fresh_only: self.fresh_only,
+            steady: self.steady,
         })?)
     }
 }
@@ -246,6 +283,8 @@ mod tests {
             filter: None,
             exact: false,
             as_of: None,
+            fresh_only: false,
+            steady: false,
         }
     }
 

@@ -20,6 +20,10 @@ pub const MODEL_UNKNOWN: &str = "MODEL_UNKNOWN";
 pub const SPACE_MISMATCH: &str = "SPACE_MISMATCH";
 /// The catalog cannot be seen as of the delta asked for, or not yet.
 pub const DELTA_NOT_HELD: &str = "DELTA_NOT_HELD";
+/// The user's history is not known any more as it was then.
+pub const HISTORY_GONE: &str = "HISTORY_GONE";
+/// A page or a recall goes on from a generation that is not held any more.
+pub const GENERATION_GONE: &str = "GENERATION_GONE";
 /// Too many items changed since the generation was made; the next one takes them in.
 pub const TAIL_FULL: &str = "TAIL_FULL";
 /// Another member owns the user.

@@ -6,7 +6,7 @@ use onnx::{bench::report, dataset::split::ItemSet, evaluate};
 
 use crate::{
     figures, fill,
-    house::{House, Plan},
+    house::{House, Plan, SHARDS},
     prepare::{self, Options},
     print, served, show,
 };
@@ -38,6 +38,7 @@ pub async fn run(options: &Options, report: &Path) -> anyhow::Result<()> {
         &options.dataset(),
         &prepared.evaluation.space,
         &format!("http://{}", house.item_towers[0]),
+        SHARDS,
     )
     .await?;
     print::line(indexed.to_string());

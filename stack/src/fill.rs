@@ -13,9 +13,7 @@ use onnx::dataset::{
 };
 use user_tower::import::{self, Imported};
 
-use crate::house::SHARDS;
-
-/// Publishes a generation of the prepared dataset in `data` with the artifact `space`.
+/// Publishes a generation of the prepared dataset in `data` with the artifact `space`, in so many shards.
 ///
 /// # Errors
 /// As the index builder.
@@ -24,6 +22,7 @@ pub async fn index(
     data: &Path,
     space: &str,
     item_tower: &str,
+    shards: u32,
 ) -> anyhow::Result<Summary> {
     let mut config = index_builder::config::Config::defaults()?;
     config.store = store.display().to_string();
@@ -31,7 +30,7 @@ pub async fn index(
     config.catalog = data.join("items.jsonl");
     config.artifact = space.to_owned();
     config.item_towers = vec![item_tower.to_owned()];
-    config.shards = SHARDS;
+    config.shards = shards;
     Ok(index_builder::run(config).await?)
 }
 

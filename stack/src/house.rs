@@ -13,7 +13,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::ready;
 
-/// How many item towers the house has; each holds one shard of every generation.
+/// How many item towers a house has, if nothing else is said; each holds one shard of every generation.
 pub const SHARDS: u32 = 2;
 
 /// How long the parts may take to stop.
@@ -30,6 +30,8 @@ pub struct Plan {
     pub onnxruntime: Option<PathBuf>,
     /// The gateway's port; 0 takes a free one for every part, else the towers take the ports above it.
     pub port: u16,
+    /// How many item towers there are.
+    pub shards: u32,
 }
 
 /// A running house; dropping it stops its parts without waiting for them.
@@ -41,6 +43,8 @@ pub struct House {
     /// Where the item towers listen, in the order of their shards.
     pub item_towers: Vec<SocketAddr>,
     trigger: Trigger,
+    /// Stop one item tower each; none for those that were stopped.
+    item_triggers: Vec<Option<Trigger>>,
     parts: JoinSet<anyhow::Result<()>>,
 }
 
@@ -53,8 +57,8 @@ impl House {
         let (trigger, shutdown) = Shutdown::manual();
         let mut parts = JoinSet::new();
 
-        let mut item_towers = Vec::new();
-        let members: Vec<String> = (0..SHARDS)
+        let (mut item_towers, mut item_triggers) = (Vec::new(), Vec::new());
+        let members: Vec<String> = (0..plan.shards)
             .map(|shard| format!("item-tower-{shard}"))
             .collect();
         for (member, offset) in members.iter().zip(2..) {
@@ -65,7 +69,9 @@ impl House {
             config.member = member.clone();
             config.members = members.clone();
             config.onnxruntime.library = plan.onnxruntime.clone().unwrap_or_default();
-            parts.spawn(item_tower::serve(config, listener, shutdown.clone()));
+            let (trigger, shutdown) = Shutdown::manual();
+            parts.spawn(item_tower::serve(config, listener, shutdown));
+            item_triggers.push(Some(trigger));
             item_towers.push(address);
         }
 
@@ -86,6 +92,8 @@ impl House {
             .iter()
             .map(|address| format!("http://{address}"))
             .collect();
+        // It listens on loopback only: whoever can call it is at home here.
+        config.traffic.serve = true;
         parts.spawn(gateway::serve(config, listener, shutdown));
 
         Ok(Self {
@@ -93,6 +101,7 @@ impl House {
             user_tower,
             item_towers,
             trigger,
+            item_triggers,
             parts,
         })
     }
@@ -110,6 +119,21 @@ impl House {
                 bail!("a part of the house stopped by itself")
             }
         }
+    }
+
+    /// Stops an item tower, and waits until it is gone; the shard that it held is missing from then on.
+    ///
+    /// # Errors
+    /// The first error of a part.
+    pub async fn stop_item_tower(&mut self, number: usize) -> anyhow::Result<()> {
+        let trigger = self.item_triggers.get_mut(number).and_then(Option::take);
+        if trigger.is_some() {
+            drop(trigger);
+            if let Some(ended) = self.parts.join_next().await {
+                ended??;
+            }
+        }
+        Ok(())
     }
 
     /// Returns a connection to the gateway, opened when it is first used.
@@ -140,6 +164,7 @@ impl House {
     /// The first error of a part, or a part that does not stop.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.trigger.request();
+        self.item_triggers.clear();
         let all = async {
             while let Some(ended) = self.parts.join_next().await {
                 ended??;
@@ -160,6 +185,7 @@ impl Plan {
             history: work.join("history.redb"),
             onnxruntime: None,
             port,
+            shards: SHARDS,
         }
     }
 

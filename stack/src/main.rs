@@ -1,9 +1,9 @@
-//! `twotower`: the whole house in one process.
+//! `twotower`: the whole house in one process, and the command line of a gateway that runs anywhere.
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use stack::{demo, prepare, seed, serve};
+use stack::{client, demo, prepare, seed, serve};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -31,6 +31,8 @@ enum Command {
     },
     /// Does what the demo does against servers that run already; does nothing that is done already.
     Seed(SeedArguments),
+    #[command(flatten)]
+    Client(client::Command),
 }
 
 #[derive(clap::Args)]
@@ -70,5 +72,6 @@ fn main() -> anyhow::Result<()> {
             &arguments.user_tower,
             &arguments.gateway,
         )),
+        Command::Client(command) => runtime.block_on(client::run(command)),
     }
 }

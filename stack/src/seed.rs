@@ -6,6 +6,7 @@ use tonic::transport::Endpoint;
 
 use crate::{
     fill,
+    house::SHARDS,
     prepare::{self, Options},
     print, ready, show,
 };
@@ -28,7 +29,14 @@ pub async fn run(
     if store.current().await?.is_none() {
         prepare::store(&prepared, &options.store()).await?;
         let space = &prepared.evaluation.space;
-        let indexed = fill::index(&options.store(), &options.dataset(), space, item_tower).await?;
+        let indexed = fill::index(
+            &options.store(),
+            &options.dataset(),
+            space,
+            item_tower,
+            SHARDS,
+        )
+        .await?;
         print::line(indexed.to_string());
     }
     let imported = fill::import(&prepared.dataset, user_tower, |_| true).await?;

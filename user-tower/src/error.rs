@@ -41,6 +41,12 @@ pub(crate) enum Error {
         "users are being handed over to this member, nothing is forgotten until they are settled"
     )]
     Receiving,
+    /// The user's history is not known any more as it was.
+    #[error("what user {user:?} had done by then is not known any more")]
+    HistoryGone {
+        /// The user.
+        user: String,
+    },
     /// CURRENT names no generation, or no model of one is loaded yet.
     #[error("no generation is served yet")]
     NoGeneration,
@@ -158,6 +164,7 @@ impl From<Error> for Status {
             Error::MembersEpoch { .. } | Error::Receiving => {
                 status::failed_precondition(status::MEMBERS_EPOCH, message)
             }
+            Error::HistoryGone { .. } => status::failed_precondition(status::HISTORY_GONE, message),
             Error::NoGeneration => status::failed_precondition(status::NO_GENERATION, message),
             Error::GenerationNotHeld { .. } => {
                 status::failed_precondition(status::GENERATION_NOT_HELD, message)

@@ -184,6 +184,12 @@ pub(crate) trait HistoryStore: Send + Sync + 'static {
         }
     }
 
+    /// Reads a user with when each part arrived; one never heard of is empty.
+    ///
+    /// # Errors
+    /// [`Error::History`] if it cannot be read.
+    async fn copy(&self, user: &str) -> Result<UserCopy, Error>;
+
     /// Reads users as they are stored, a page of a bounded size at a time; each is as of one moment, the page is not.
     ///
     /// # Errors
@@ -255,6 +261,33 @@ impl UserCopy {
         let profile = self.profile.as_ref();
         let profile = profile.map_or(0, |(profile, _)| profile_bytes(profile));
         ROW + self.user.len() + events + self.seen.len() * 16 + profile
+    }
+}
+
+impl UserCopy {
+    /// The user as of the arrival, as far as that is known: what was dropped since, and what was written over, is missing.
+    pub(crate) fn history_at(self, arrived: Arrival) -> Option<History> {
+        let then = |at: Arrival| at <= arrived;
+        let same_profile = self.profile.as_ref().is_none_or(|(_, at)| then(*at));
+        if !then(self.deleted) || !same_profile {
+            return None;
+        }
+        let events: Vec<Event> = self
+            .events
+            .into_iter()
+            .filter_map(|(event, at)| then(at).then_some(event))
+            .collect();
+        let seen = self.seen.into_iter().filter(|(_, at)| then(*at));
+        let mut seen: Vec<u64> = seen.map(|(item, _)| item).collect();
+        seen.extend(events.iter().map(|event| event.item));
+        seen.sort_unstable();
+        seen.dedup();
+        Some(History {
+            events,
+            seen,
+            profile: self.profile.map(|(profile, _)| profile),
+            arrived,
+        })
     }
 }
 

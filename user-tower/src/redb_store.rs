@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use crate::{
     config::HistoryConfig,
     error::Error,
-    history::{Arrival, History, HistoryStore, Page, Selection, Tally, Write},
+    history::{Arrival, History, HistoryStore, Page, Selection, Tally, UserCopy, Write},
     redb_store::{open::Opener, reads::Reads, writer::Writer},
 };
 
@@ -124,6 +124,12 @@ impl HistoryStore for RedbStore {
         }
         let (shared, user, keep) = (Arc::clone(&self.shared), user.to_owned(), self.keep);
         self.reads.run(move || shared.load(&user, keep)).await?
+    }
+
+    async fn copy(&self, user: &str) -> Result<UserCopy, Error> {
+        let (shared, user, keep) = (Arc::clone(&self.shared), user.to_owned(), self.keep);
+        let read = move || shared.look(|transaction| load::user(transaction, &user, keep));
+        self.reads.run(read).await?
     }
 
     async fn page(&self, selection: Selection) -> Result<Page, Error> {

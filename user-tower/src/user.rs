@@ -9,6 +9,8 @@ use encoder::features::{self, Features};
 
 use crate::history::{Arrival, Event, History};
 
+/// How many events models see.
+const SEEN_BY_MODELS: usize = 100;
 /// The time of an event for which the caller gives none; what is stored always has one.
 const NOT_GIVEN: i64 = 0;
 
@@ -23,6 +25,23 @@ pub(crate) struct Query {
     pub(crate) events: Vec<Event>,
     /// When the last write arrived that the stored history must include; 0 asks for nothing.
     pub(crate) wanted: Arrival,
+    /// The moment to see; the present, if it is none.
+    pub(crate) as_of: Option<AsOf>,
+    /// Items whose events the model does not see.
+    pub(crate) without: Vec<u64>,
+}
+
+/// A moment of a user, and what was known then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AsOf {
+    /// When the last write arrived that is seen.
+    pub(crate) arrived: Arrival,
+    /// The present.
+    pub(crate) time: i64,
+    /// The [`Whole::version`].
+    pub(crate) history: u64,
+    /// A hash of the items seen.
+    pub(crate) seen: u64,
 }
 
 /// A user, whole.
@@ -32,7 +51,7 @@ pub(crate) struct Whole {
     pub(crate) input: features::User,
     /// Every item seen, ascending.
     pub(crate) seen: Vec<u64>,
-    /// A hash of the events that the model sees; 0 if there are none.
+    /// A hash of the newest events, as many as models see; 0 if there are none.
     pub(crate) version: u64,
     /// Whether anything but events is known of the user.
     pub(crate) has_profile: bool,
@@ -41,13 +60,20 @@ pub(crate) struct Whole {
     /// The number of the last write for the user, if the model sees nothing but what was stored then, whenever it is
     /// asked. None for a user never heard of, for what a caller added to, and while an event lies in the future.
     pub(crate) as_stored: Option<u64>,
+    /// Whether events are left out that stay seen.
+    pub(crate) is_cut: bool,
+    /// When the last write arrived that is seen, and the present.
+    moment: (Arrival, i64),
 }
 
 impl Whole {
     /// Puts together what is `stored` and what the query adds, as of `now`; later times, and those that the caller does
     /// not give, count as `now`.
     pub(crate) fn new(query: Query, stored: &Arc<History>, now: i64) -> Self {
-        let plain = query.features.is_empty() && query.events.is_empty();
+        let plain = query.features.is_empty()
+            && query.events.is_empty()
+            && query.without.is_empty()
+            && query.as_of.is_none();
         let past = stored.events.last().is_none_or(|event| event.time <= now);
         let arrived = (plain && past && !query.user.is_empty()).then_some(stored.arrived);
         let mut profile = stored.profile.clone().unwrap_or_default();
@@ -60,7 +86,7 @@ impl Whole {
         }
         let events = || stored.events.iter().chain(&query.events);
         Self {
-            version: version(events()),
+            version: version(newest(events())),
             seen,
             has_profile: !profile.is_empty(),
             lacks: query.wanted > stored.arrived,
@@ -68,9 +94,25 @@ impl Whole {
             input: features::User {
                 id: query.user,
                 features: profile,
-                history: events().map(|event| event.as_seen(now)).collect(),
+                history: events()
+                    .filter(|event| !query.without.contains(&event.item))
+                    .map(|event| event.as_seen(now))
+                    .collect(),
                 time: Some(now),
             },
+            is_cut: !query.without.is_empty(),
+            moment: (stored.arrived, now),
+        }
+    }
+
+    /// The moment that is seen.
+    pub(crate) fn as_of(&self) -> AsOf {
+        let (arrived, time) = self.moment;
+        AsOf {
+            arrived,
+            time,
+            history: self.version,
+            seen: hash(self.seen.iter().map(|item| item.to_le_bytes())),
         }
     }
 }
@@ -95,20 +137,39 @@ pub(crate) fn now() -> i64 {
     since.map_or(0, |since| since.as_secs() as i64)
 }
 
-/// A hash of the keys and items of `events`, in order; 0 for none.
-fn version<'a>(events: impl Iterator<Item = &'a Event>) -> u64 {
+/// The first 8 bytes of the parts' hash.
+fn hash<P: AsRef<[u8]>>(parts: impl Iterator<Item = P>) -> u64 {
     let mut hasher = blake3::Hasher::new();
-    let mut any = false;
-    for event in events {
-        any = true;
-        hasher.update(&event.time.to_le_bytes());
-        hasher.update(&event.item.to_le_bytes());
-        hasher.update(&(event.event_id.len() as u64).to_le_bytes());
-        hasher.update(event.event_id.as_bytes());
+    for part in parts {
+        hasher.update(part.as_ref());
     }
     let mut first = [0; 8];
     first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-    if any { u64::from_le_bytes(first) } else { 0 }
+    u64::from_le_bytes(first)
+}
+
+/// The newest of the events, oldest first: those that models see. Older ones are dropped as new ones come, so a moment is not known by
+/// them.
+fn newest<'a>(events: impl Iterator<Item = &'a Event>) -> impl Iterator<Item = &'a Event> {
+    let events: Vec<&Event> = events.collect();
+    let older = events.len().saturating_sub(SEEN_BY_MODELS);
+    events.into_iter().skip(older)
+}
+
+/// A hash of the keys and items of `events`, in order; 0 for none.
+fn version<'a>(events: impl Iterator<Item = &'a Event>) -> u64 {
+    let mut events = events.peekable();
+    if events.peek().is_none() {
+        return 0;
+    }
+    hash(events.map(|event| {
+        let numbers = [
+            event.time.to_le_bytes(),
+            event.item.to_le_bytes(),
+            (event.event_id.len() as u64).to_le_bytes(),
+        ];
+        [numbers.as_flattened(), event.event_id.as_bytes()].concat()
+    }))
 }
 
 #[cfg(test)]
@@ -144,6 +205,7 @@ mod tests {
             features: Features::from([("age".to_owned(), "35".into())]),
             events: vec![event(3, 15)],
             wanted: 3,
+            ..Query::default()
         };
         let whole = Whole::new(query, &stored(), 100);
         let items: Vec<u64> = whole.input.history.iter().map(|event| event.item).collect();
@@ -218,6 +280,19 @@ mod tests {
         assert_eq!(as_stored(query(), 1), None);
         let never_heard_of = Whole::new(query(), &Arc::default(), 100);
         assert_eq!(never_heard_of.as_stored, None);
+    }
+
+    #[test]
+    fn events_of_items_left_out_are_not_seen_by_the_model_and_stay_seen() {
+        let query = Query {
+            user: "7".to_owned(),
+            without: vec![30],
+            ..Query::default()
+        };
+        let whole = Whole::new(query, &stored(), 100);
+        let items: Vec<u64> = whole.input.history.iter().map(|event| event.item).collect();
+        assert_eq!(items, [10]);
+        assert_eq!((whole.seen, whole.as_stored), (vec![10, 20, 30], None));
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! Recall, one by one, in batches and in streams.
 
 mod answer;
+mod explain;
+mod query;
+mod score;
+mod similar;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures::{
     StreamExt as _, TryStreamExt as _,
     stream::{self, BoxStream},
 };
-use generation::partition;
 use proto::v1::{
-    self as pb, item_ref::Name, recall_result::Result as Outcome,
-    recall_service_server::RecallService,
+    self as pb, recall_result::Result as Outcome, recall_service_server::RecallService,
 };
 use service::{deadline::Deadline, drain::Shutdown, status};
 use tokio::{
@@ -21,27 +23,31 @@ use tokio::{
 };
 use tonic::{Request, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
+use tracing::info;
 
-use self::answer::duration;
+pub(super) use self::answer::duration;
+use self::query::query;
 
 use crate::{
     admission::{Admission, Place},
+    answer::Answer,
     config::{Config, RecallConfig},
     error::Error,
-    filter::Filter,
     last::LastUsers,
     query::Query,
     recall::Recaller,
-    topology::Topology,
-    user_tower::Who,
+    shadow::{Compared, Shadow},
+    token::{Keys, Then},
+    topology::{Topology, Variant},
 };
 
-/// The most items that a caller may list to be left out.
-const MAX_EXCLUDED: usize = 10_000;
 /// The most recalls of a batch.
 const MAX_BATCH: usize = 64;
 /// How many recalls of one stream, or of one batch, are under way at most.
 const UNDER_WAY: usize = 16;
+
+/// How many explanations are under way at most.
+const EXPLAINED_AT_ONCE: usize = 4;
 
 /// Answers recalls within the limits of the config.
 #[derive(Debug)]
@@ -51,11 +57,18 @@ pub(crate) struct Service(Arc<Shared>);
 struct Shared {
     admission: Admission,
     recaller: Recaller,
+    topology: Arc<Topology>,
     limits: RecallConfig,
+    /// What tokens are sealed with.
+    keys: Arc<Keys>,
+    /// What a candidate answers unseen.
+    shadow: Arc<Shadow>,
     /// How long a recall of a stream may take.
     time: Duration,
     /// Permits of recalls that are not calls of their own.
     batched: Semaphore,
+    /// Permits of explanations, which are many searches each.
+    explaining: Semaphore,
     /// Ends streams.
     shutdown: Shutdown,
 }
@@ -64,14 +77,20 @@ impl Service {
     pub(super) fn new(
         topology: Arc<Topology>,
         last: Arc<LastUsers>,
+        keys: Arc<Keys>,
+        shadow: Arc<Shadow>,
         config: &Config,
         shutdown: Shutdown,
     ) -> Self {
         let limits = config.recall.clone();
         Self(Arc::new(Shared {
             admission: Admission::new(limits.concurrency),
-            recaller: Recaller::new(topology, last, limits.soft_deadline),
+            recaller: Recaller::new(topology.clone(), last, keys.clone(), limits.soft_deadline),
+            topology,
+            keys,
+            shadow,
             batched: Semaphore::new(limits.batch_concurrency),
+            explaining: Semaphore::new(EXPLAINED_AT_ONCE),
             time: config.server.default_deadline,
             shutdown,
             limits,
@@ -86,9 +105,8 @@ impl RecallService for Service {
         request: Request<pb::RecallRequest>,
     ) -> Result<Response<pb::RecallResponse>, Status> {
         let deadline = Deadline::of(&request);
-        let query = query(request.into_inner(), &self.0.limits)?;
-        let patience = deadline.remaining().min(self.0.limits.patience);
-        let place = self.0.admission.enter(Instant::now() + patience).await?;
+        let query = self.0.query(request.into_inner())?;
+        let place = self.0.enter(deadline).await?;
         Ok(Response::new(self.0.recall(query, place, deadline).await?))
     }
 
@@ -107,6 +125,99 @@ impl RecallService for Service {
         let results = stream::iter(recalls.map(|recall| self.0.in_turn(recall, deadline)));
         Ok(Response::new(pb::BatchRecallResponse {
             results: results.buffered(UNDER_WAY).collect().await,
+        }))
+    }
+
+    async fn similar_items(
+        &self,
+        request: Request<pb::SimilarItemsRequest>,
+    ) -> Result<Response<pb::SimilarItemsResponse>, Status> {
+        let deadline = Deadline::of(&request);
+        let asked = similar::read(request.into_inner(), &self.0.limits)?;
+        let _place = self.0.enter(deadline).await?;
+        let found = self.0.recaller.similar(&asked, deadline.remaining());
+        Ok(Response::new(similar::write(&asked, found.await?)))
+    }
+
+    async fn score_items(
+        &self,
+        request: Request<pb::ScoreItemsRequest>,
+    ) -> Result<Response<pb::ScoreItemsResponse>, Status> {
+        let deadline = Deadline::of(&request);
+        let (recall, items) = score::read(request.into_inner())?;
+        let query = self.0.query(recall)?;
+        let _place = self.0.enter(deadline).await?;
+        let scored = self.0.recaller.score(&query, &items, deadline.remaining());
+        Ok(Response::new(score::write(&items, scored.await?)))
+    }
+
+    async fn explain_recall(
+        &self,
+        request: Request<pb::ExplainRecallRequest>,
+    ) -> Result<Response<pb::ExplainRecallResponse>, Status> {
+        let deadline = Deadline::of(&request);
+        let (recall, asked) = explain::read(request.into_inner())?;
+        let query = self.0.query(recall)?;
+        let turn = timeout_at(deadline.at().into(), self.0.explaining.acquire());
+        let late = |_| status::deadline_exceeded("it was not the explanation's turn in time");
+        let _turn = turn.await.map_err(late)?;
+        let _place = self.0.enter(deadline).await?;
+        let explained = self
+            .0
+            .recaller
+            .explain(&query, &asked, deadline.remaining());
+        Ok(Response::new(explain::write(explained.await?)))
+    }
+
+    async fn replay_recall(
+        &self,
+        request: Request<pb::ReplayRecallRequest>,
+    ) -> Result<Response<pb::ReplayRecallResponse>, Status> {
+        let deadline = Deadline::of(&request);
+        let request = request.into_inner();
+        let mut query = self.0.query(request.recall.unwrap_or_default())?;
+        let digest = query.tokens.map(|digests| digests.request);
+        let token = self.0.keys.open(&request.recall_token);
+        let token = token.filter(|token| token.answer != 0);
+        let none = || Error::field("recall_token", "is no recall token of this gateway");
+        let token = token.ok_or_else(none)?;
+        if digest != Some(token.request) {
+            let description = "is of another request";
+            return Err(Error::field("recall_token", description).into());
+        }
+        let _place = self.0.enter(deadline).await?;
+        let before = query.then.take().unwrap_or_default().returned;
+        query.generation = token.then.generation.clone();
+        query.then = Some(Then {
+            returned: before,
+            ..token.then
+        });
+        let recaller = &self.0.recaller;
+        let mut answer = recaller.recall(&query, deadline.remaining()).await?;
+        let then: Vec<u64> = ids(&answer);
+        let identical = answer.digest() == token.answer;
+        if !request.generation.is_empty() && request.generation != query.generation {
+            query.generation = request.generation;
+            answer = recaller.recall(&query, deadline.remaining()).await?;
+        }
+        let now = ids(&answer);
+        let without = |ids: &[u64], others: &[u64]| -> Vec<u64> {
+            let others: HashSet<&u64> = others.iter().collect();
+            ids.iter()
+                .filter(|id| !others.contains(id))
+                .copied()
+                .collect()
+        };
+        let left = without(&then, &now);
+        Ok(Response::new(pb::ReplayRecallResponse {
+            identical: identical && answer.digest() == token.answer,
+            overlap: match then.len() {
+                0 => 1.0,
+                len => 1.0 - left.len() as f64 / len as f64,
+            },
+            entered: without(&now, &then),
+            left,
+            answer: Some(answer.into()),
         }))
     }
 
@@ -144,9 +255,26 @@ impl RecallService for Service {
     }
 }
 
+/// The items of an answer, in its order.
+fn ids(answer: &Answer) -> Vec<u64> {
+    let ids = answer.candidates.iter().map(|candidate| candidate.hit.id);
+    ids.collect()
+}
+
 impl Shared {
+    /// Checks a request.
+    fn query(&self, request: pb::RecallRequest) -> Result<Query, Error> {
+        query(request, &self.limits, &self.keys)
+    }
+
+    /// Takes a place among those under way, or refuses soon.
+    async fn enter(&self, deadline: Deadline) -> Result<Place<'_>, Error> {
+        let patience = deadline.remaining().min(self.limits.patience);
+        self.admission.enter(Instant::now() + patience).await
+    }
+
     async fn recall(
-        &self,
+        self: &Arc<Self>,
         query: Query,
         place: Place<'_>,
         deadline: Deadline,
@@ -156,23 +284,69 @@ impl Shared {
         if answer.degraded.is_empty() {
             place.answered_whole();
         }
+        self.try_candidate(query, &answer);
         Ok(answer.into())
+    }
+
+    /// While a candidate is on trial: logs which generation the caller was shown, and lets the candidate answer its share of recalls,
+    /// too, unseen.
+    fn try_candidate(self: &Arc<Self>, mut query: Query, answer: &Answer) {
+        let view = self.topology.view();
+        let Some(candidate) = view.candidate() else {
+            return;
+        };
+        if answer.variant != Variant::Named && !query.experiment_unit.is_empty() {
+            info!(
+                target: "twotower::exposure",
+                unit = self.keys.pseudonym(&query.experiment_unit),
+                variant = ?answer.variant,
+                generation = answer.generation,
+                candidates = answer.candidates.len(),
+                "shown"
+            );
+        }
+        let due = candidate.shadow > 0.0 && rand::random::<f64>() < candidate.shadow;
+        if !due || answer.variant != Variant::Serving {
+            return;
+        }
+        let candidate = candidate.generation.clone();
+        let Some(room) = self.shadow.room(&answer.generation, &candidate) else {
+            return;
+        };
+        let serving = Compared::of(answer);
+        query.generation.clone_from(&candidate);
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            // Callers go first: where they wait, there is no place for it.
+            match shared.admission.enter(Instant::now()).await {
+                Ok(_place) => {
+                    let answered = shared.recaller.recall(&query, shared.time).await;
+                    shared.shadow.note(&candidate, &serving, answered);
+                }
+                Err(_) => shared.shadow.skip(&serving.generation, &candidate),
+            }
+            drop(room);
+        });
     }
 
     /// Recalls once there is a place for it.
     async fn recall_patiently(
-        &self,
+        self: &Arc<Self>,
         request: pb::RecallRequest,
         deadline: Deadline,
     ) -> Result<pb::RecallResponse, Error> {
-        let query = query(request, &self.limits)?;
+        let query = self.query(request)?;
         let until = deadline.at().into();
         let place = self.admission.enter_in_turn(until).await?;
         self.recall(query, place, deadline).await
     }
 
     /// Recalls once it is the recall's turn, so that batches and streams leave room for others.
-    async fn in_turn(&self, request: pb::RecallRequest, deadline: Deadline) -> pb::RecallResult {
+    async fn in_turn(
+        self: &Arc<Self>,
+        request: pb::RecallRequest,
+        deadline: Deadline,
+    ) -> pb::RecallResult {
         let turn = timeout_at(deadline.at().into(), self.batched.acquire()).await;
         let recalled = match turn {
             Ok(_permit) => self
@@ -201,167 +375,5 @@ fn failure(status: &Status) -> pb::RecallFailure {
         message: status.message().to_owned(),
         reason: status::reason(status).unwrap_or_default(),
         retry_after: retry.and_then(|retry| duration(retry.retry_delay?)),
-    }
-}
-
-/// Checks a request.
-fn query(request: pb::RecallRequest, limits: &RecallConfig) -> Result<Query, Error> {
-    let (page_size, most) = (request.page_size, limits.max_page_size);
-    if page_size > most {
-        let description = format!("is {page_size}, at most {most} is allowed");
-        return Err(Error::field("page_size", description));
-    }
-    if request.user_id.is_empty() && request.context.is_none() {
-        let description = "is empty, and there is no context that describes the user";
-        return Err(Error::field("user_id", description));
-    }
-    let options = request.options.unwrap_or_default();
-    let min_coverage = options.min_coverage;
-    if !(0.0..=1.0).contains(&min_coverage) {
-        let description = format!("is {min_coverage}, must be between 0 and 1");
-        return Err(Error::field("options.min_coverage", description));
-    }
-    let exclude = request.exclude.unwrap_or_default();
-    let who = Who::new(request.user_id, request.context, request.consistency_token);
-    Ok(Query {
-        experiment_unit: match request.experiment_unit {
-            unit if unit.is_empty() => who.id().to_owned(),
-            unit => unit,
-        },
-        who,
-        k: match page_size {
-            0 => limits.page_size,
-            page_size => page_size,
-        } as usize,
-        allow_seen: exclude.allow_seen,
-        exclude: excluded(exclude.items)?,
-        filter: request.filter.and_then(Filter::new),
-        exact: options.exact,
-        reproducible: options.reproducible,
-        with_item: options.with_item,
-        min_coverage,
-        generation: request.generation,
-    })
-}
-
-fn excluded(items: Vec<pb::ItemRef>) -> Result<Vec<u64>, Error> {
-    if items.len() > MAX_EXCLUDED {
-        let description = format!(
-            "has {} items, at most {MAX_EXCLUDED} are allowed",
-            items.len()
-        );
-        return Err(Error::field("exclude.items", description));
-    }
-    let id = |(at, item): (usize, pb::ItemRef)| match item.name {
-        Some(Name::Id(id)) => Ok(id),
-        Some(Name::Key(key)) => Ok(partition::item_id(&key)),
-        None => {
-            let description = "names neither an id nor a key";
-            Err(Error::field(format!("exclude.items[{at}]"), description))
-        }
-    };
-    items.into_iter().enumerate().map(id).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use super::*;
-
-    const LIMITS: RecallConfig = RecallConfig {
-        page_size: 100,
-        max_page_size: 1_000,
-        soft_deadline: 0.8,
-        batch_concurrency: 1,
-        concurrency: 1,
-        patience: Duration::ZERO,
-        last_vectors_bytes: 0,
-    };
-
-    fn request() -> pb::RecallRequest {
-        pb::RecallRequest {
-            user_id: "1".to_owned(),
-            ..Default::default()
-        }
-    }
-
-    fn item(name: Option<Name>) -> pb::ItemRef {
-        pb::ItemRef { name }
-    }
-
-    /// Changes a good request and expects it to be refused, naming `field` and `what`.
-    fn refused(change: impl FnOnce(&mut pb::RecallRequest), field: &str, what: &str) {
-        let mut changed = request();
-        change(&mut changed);
-        let error = query(changed, &LIMITS).unwrap_err().to_string();
-        assert_eq!(error, format!("{field}: {what}"));
-    }
-
-    #[test]
-    fn fields_out_of_their_bounds_are_named_with_value_and_limit() {
-        refused(
-            |r| r.page_size = 1_001,
-            "page_size",
-            "is 1001, at most 1000 is allowed",
-        );
-        refused(
-            |r| r.user_id.clear(),
-            "user_id",
-            "is empty, and there is no context that describes the user",
-        );
-        for (coverage, shown) in [(1.5, "1.5"), (-0.1, "-0.1"), (f64::NAN, "NaN")] {
-            refused(
-                |r| r.options.get_or_insert_default().min_coverage = coverage,
-                "options.min_coverage",
-                &format!("is {shown}, must be between 0 and 1"),
-            );
-        }
-        refused(
-            |r| r.exclude.get_or_insert_default().items = vec![item(Some(Name::Id(1))), item(None)],
-            "exclude.items[1]",
-            "names neither an id nor a key",
-        );
-        refused(
-            |r| {
-                r.exclude.get_or_insert_default().items = vec![item(Some(Name::Id(1))); 10_001];
-            },
-            "exclude.items",
-            "has 10001 items, at most 10000 are allowed",
-        );
-    }
-
-    #[test]
-    fn limits_themselves_are_allowed() {
-        let mut asked = request();
-        asked.page_size = 1_000;
-        asked.options.get_or_insert_default().min_coverage = 1.0;
-        asked.exclude.get_or_insert_default().items = vec![item(Some(Name::Id(1))); 10_000];
-        let query = query(asked, &LIMITS).unwrap();
-        assert_eq!((query.k, query.exclude.len()), (1_000, 10_000));
-    }
-
-    #[test]
-    fn a_page_size_of_zero_is_the_default() {
-        assert_eq!(query(request(), &LIMITS).unwrap().k, 100);
-    }
-
-    #[test]
-    fn a_described_user_needs_no_id() {
-        let mut asked = request();
-        asked.user_id.clear();
-        asked.context = Some(pb::UserContext::default());
-        query(asked, &LIMITS).unwrap();
-    }
-
-    #[test]
-    fn excluded_keys_become_ids() {
-        let mut asked = request();
-        asked.exclude.get_or_insert_default().items = vec![
-            item(Some(Name::Id(7))),
-            item(Some(Name::Key("a".to_owned()))),
-        ];
-        let query = query(asked, &LIMITS).unwrap();
-        assert_eq!(query.exclude, [7, partition::item_id("a")]);
     }
 }

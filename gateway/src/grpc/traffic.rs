@@ -11,18 +11,23 @@ use proto::v1::{self as pb, traffic_service_server::TrafficService};
 use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::deadline;
-use crate::{error::Error, topology::Topology};
+use super::{deadline, recall::duration};
+use crate::{
+    error::Error,
+    shadow::{Figures, Shadow},
+    topology::Topology,
+};
 
-/// Changes what CURRENT names, as far as the members of `topology` hold it.
+/// Changes what CURRENT names, as far as the members of `topology` hold it, and tells what `shadow` found.
 #[derive(Debug)]
 pub(crate) struct Service {
     topology: Arc<Topology>,
+    shadow: Arc<Shadow>,
 }
 
 impl Service {
-    pub(super) fn new(topology: Arc<Topology>) -> Self {
-        Self { topology }
+    pub(super) fn new(topology: Arc<Topology>, shadow: Arc<Shadow>) -> Self {
+        Self { topology, shadow }
     }
 
     /// What CURRENT names now.
@@ -50,15 +55,17 @@ impl Service {
     /// Tells what CURRENT names and, once the members are looked at again, what this gateway answers from.
     async fn traffic(&self, current: Current, until: Instant) -> Option<pb::Traffic> {
         let view = self.topology.refresh(until).await;
-        let (candidate, share) = match current.candidate {
-            Some(Candidate { generation, share }) => (generation, share),
-            None => (String::new(), 0.0),
-        };
+        let candidate = current.candidate.unwrap_or(Candidate {
+            generation: String::new(),
+            share: 0.0,
+            shadow: 0.0,
+        });
         Some(pb::Traffic {
             serving: current.serving,
             previous: current.previous.unwrap_or_default(),
-            candidate,
-            candidate_share: share,
+            candidate: candidate.generation,
+            candidate_share: candidate.share,
+            shadow_share: candidate.shadow,
             pinned: view.pinned().unwrap_or_default().to_owned(),
             laggards: view.laggards().to_vec(),
         })
@@ -122,13 +129,16 @@ impl TrafficService for Service {
         let pb::SetTrafficPolicyRequest {
             candidate,
             candidate_share: share,
+            shadow_share: shadow,
         } = request.into_inner();
-        if !(0.0..=1.0).contains(&share) {
-            let description = format!("is {share}, must be between 0 and 1");
-            return Err(Error::field("candidate_share", description).into());
+        for (field, share) in [("candidate_share", share), ("shadow_share", shadow)] {
+            if !(0.0..=1.0).contains(&share) {
+                let description = format!("is {share}, must be between 0 and 1");
+                return Err(Error::field(field, description).into());
+            }
         }
-        if candidate.is_empty() && share > 0.0 {
-            let description = format!("is empty, but its share is {share}");
+        if candidate.is_empty() && share.max(shadow) > 0.0 {
+            let description = format!("is empty, but its share is {}", share.max(shadow));
             return Err(Error::field("candidate", description).into());
         }
         if candidate == self.current().await?.serving {
@@ -138,9 +148,10 @@ impl TrafficService for Service {
         let candidate = (!candidate.is_empty()).then_some(Candidate {
             generation: candidate,
             share,
+            shadow,
         });
         if let Some(candidate) = &candidate
-            && share > 0.0
+            && share.max(shadow) > 0.0
         {
             self.check_held(&candidate.generation, until).await?;
         }
@@ -148,5 +159,35 @@ impl TrafficService for Service {
         let current = current.map_err(Error::from)?;
         let traffic = self.traffic(current, until).await;
         Ok(Response::new(pb::SetTrafficPolicyResponse { traffic }))
+    }
+
+    async fn get_verdict(
+        &self,
+        _: Request<pb::GetVerdictRequest>,
+    ) -> Result<Response<pb::GetVerdictResponse>, Status> {
+        let current = self.current().await?;
+        let candidate = current.candidate.map(|candidate| candidate.generation);
+        let candidate = candidate.unwrap_or_default();
+        let found = self.shadow.verdict(&current.serving, &candidate);
+        Ok(Response::new(pb::GetVerdictResponse {
+            serving: current.serving,
+            candidate,
+            recalls: found.recalls,
+            failed: found.failed,
+            skipped: found.skipped,
+            overlap: found.overlap(),
+            score_drift: found.drift(),
+            of_serving: Some(figures(&found.serving)),
+            of_candidate: Some(figures(&found.candidate)),
+        }))
+    }
+}
+
+fn figures(figures: &Figures) -> pb::VariantFigures {
+    pb::VariantFigures {
+        latency_p50: duration(figures.time(0.5)),
+        latency_p99: duration(figures.time(0.99)),
+        coverage: figures.coverage(),
+        degraded: figures.degraded(),
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     query::Query,
     recall::Recaller,
     replica,
+    token::Keys,
     topology::Topology,
     user_tower::Who,
 };
@@ -194,7 +195,12 @@ async fn live(
     let following = topology.clone();
     tokio::spawn(async move { following.follow(|_| {}).await });
     let last = Arc::new(LastUsers::new(1 << 20));
-    let gateway = Recaller::new(topology.clone(), last, config.recall.soft_deadline);
+    let gateway = Recaller::new(
+        topology.clone(),
+        last,
+        Arc::new(Keys::load(&[]).unwrap()),
+        config.recall.soft_deadline,
+    );
 
     let mut swaps = 1..truth.swaps.len();
     let mut swap = swaps.next();
@@ -257,6 +263,11 @@ impl Recall {
             min_coverage: 0.0,
             generation: String::new(),
             experiment_unit: user.to_string(),
+            diversity: None,
+            popular: 0,
+            fresh: 0,
+            tokens: None,
+            then: None,
         };
         Self {
             user,

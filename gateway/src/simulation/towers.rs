@@ -175,6 +175,13 @@ impl SearchService for Tower {
         }))
     }
 
+    async fn get_vectors(
+        &self,
+        _: Request<pb::GetVectorsRequest>,
+    ) -> Result<Response<pb::GetVectorsResponse>, Status> {
+        Err(Status::unimplemented("not in this story"))
+    }
+
     async fn list_shards(
         &self,
         _: Request<pb::ListShardsRequest>,

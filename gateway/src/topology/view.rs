@@ -101,6 +101,11 @@ impl View {
         self.current.as_ref()
     }
 
+    /// The generation on trial, if it is held whole.
+    pub(crate) fn candidate(&self) -> Option<&Candidate> {
+        self.candidate.as_ref()
+    }
+
     /// Whether all healthy members hold the generation.
     pub(crate) fn is_everywhere(&self, generation: &str) -> bool {
         self.everywhere.contains(generation)

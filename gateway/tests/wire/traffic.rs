@@ -8,7 +8,7 @@ use generation::{
     traffic::set_candidate,
 };
 use proto::v1::{
-    GetTrafficRequest, PromoteGenerationRequest, RollbackGenerationRequest,
+    GetTrafficRequest, GetVerdictRequest, PromoteGenerationRequest, RollbackGenerationRequest,
     SetTrafficPolicyRequest, Traffic, Variant, WatchGenerationRequest,
     generation_service_client::GenerationServiceClient,
     traffic_service_client::TrafficServiceClient,
@@ -38,6 +38,7 @@ async fn two() -> (House, [Channel; 2], Manifest, Manifest) {
     let candidate = Candidate {
         generation: new.id.clone(),
         share: 0.0,
+        shadow: 0.0,
     };
     set_candidate(&house.store, Some(candidate)).await.unwrap();
     house.pinned(&old.id).await;
@@ -55,6 +56,7 @@ async fn policy(gateway: &Channel, candidate: &str, share: f64) -> Result<(), to
     let request = SetTrafficPolicyRequest {
         candidate: candidate.to_owned(),
         candidate_share: share,
+        shadow_share: 0.0,
     };
     let mut client = TrafficServiceClient::new(gateway.clone());
     client.set_traffic_policy(request).await.map(drop)
@@ -95,6 +97,73 @@ async fn all_gateways_give_a_candidate_the_same_users() {
     let now = traffic(&gateways[1]).await;
     assert_eq!((now.candidate.as_str(), now.candidate_share), ("", 0.0));
     assert_eq!((now.serving, now.pinned), (old.id.clone(), old.id));
+}
+
+#[tokio::test]
+async fn a_candidate_answers_its_share_of_recalls_unseen_and_is_compared() {
+    let (house, gateways, old, new) = two().await;
+    let mut client = TrafficServiceClient::new(gateways[0].clone());
+    let mut shadow = async |share| {
+        let request = SetTrafficPolicyRequest {
+            candidate: new.id.clone(),
+            candidate_share: 0.0,
+            shadow_share: share,
+        };
+        client.set_traffic_policy(request).await.unwrap();
+        client
+            .get_verdict(GetVerdictRequest {})
+            .await
+            .unwrap()
+            .into_inner()
+    };
+    let recalls = async |count: u32| {
+        for number in 0..count {
+            let answer = recall_of(&gateways[0], user(&number.to_string(), 5)).await;
+            assert_eq!(answer.unwrap().generation, old.id);
+        }
+    };
+    assert_eq!(shadow(1.0).await.recalls, 0);
+    recalls(20).await;
+    let verdict = async || {
+        let mut client = TrafficServiceClient::new(gateways[0].clone());
+        let verdict = client.get_verdict(GetVerdictRequest {}).await;
+        verdict.unwrap().into_inner()
+    };
+    eventually("all of them are compared", async || {
+        let found = verdict().await;
+        found.recalls + found.skipped == 20
+    })
+    .await;
+    let found = verdict().await;
+    assert_eq!((&found.serving, &found.candidate), (&old.id, &new.id));
+    assert_eq!((found.failed, found.overlap), (0, 1.0));
+    assert_eq!(found.of_candidate.unwrap().coverage, 1.0);
+
+    shadow(0.0).await;
+    recalls(20).await;
+    // One more that is compared comes after all that were to be.
+    shadow(1.0).await;
+    recalls(1).await;
+    eventually("it is compared", async || {
+        let found = verdict().await;
+        found.recalls + found.skipped > 20
+    })
+    .await;
+    let found = verdict().await;
+    assert_eq!(found.recalls + found.skipped, 21);
+    // Whoever asks for shares beyond all recalls is told which.
+    let request = SetTrafficPolicyRequest {
+        candidate: new.id.clone(),
+        candidate_share: 0.0,
+        shadow_share: 2.0,
+    };
+    let mut client = TrafficServiceClient::new(gateways[0].clone());
+    let refused = client.set_traffic_policy(request).await.unwrap_err();
+    assert!(
+        refused.message().starts_with("shadow_share: is 2"),
+        "{refused}"
+    );
+    drop(house);
 }
 
 #[tokio::test]

@@ -17,6 +17,10 @@ pub struct Query<'a> {
     pub exact: bool,
     /// See the shard as it was at this delta; as it is, if none is named.
     pub as_of: Option<u64>,
+    /// Find only items that came with deltas.
+    pub fresh_only: bool,
+    /// Look as hard as ever, whatever the tier.
+    pub steady: bool,
 }
 
 impl<'a> Query<'a> {
@@ -29,6 +33,8 @@ impl<'a> Query<'a> {
             filter: None,
             exact: false,
             as_of: None,
+            fresh_only: false,
+            steady: false,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     plan::{self, Plan, Strategy, Wanted},
     quantized::Quantized,
     shard::{
-        Rows, Shard,
+        Rows, Shard, TIERS,
         found::{Found, merge},
         query::Query,
     },
@@ -34,19 +34,23 @@ impl<R: Rows> Shard<R> {
         };
         let old = rows.len() - gone.len();
         let eligible = Eligible::new(rows, &self.attributes, query.filter, query.exclude, gone);
-        let count = eligible.count(rows.len());
+        let count = match query.fresh_only {
+            true => 0,
+            false => eligible.count(rows.len()),
+        };
         let k = query.k.min(count);
         let strategy = if query.exact {
             Strategy::Scan
         } else {
             self.strategy
         };
+        let tier = if query.steady { TIERS } else { self.tier() };
         let wanted = self.wanted(query.vectors, k, &eligible);
         let mut plan = plan::choose(strategy, wanted);
-        let mut hits = self.run(plan, query.vectors, k, &eligible)?;
+        let mut hits = self.run(plan, query.vectors, k, &eligible, tier)?;
         if hits.len() < k {
             plan = plan::choose(Strategy::Scan, wanted);
-            hits = self.run(plan, query.vectors, k, &eligible)?;
+            hits = self.run(plan, query.vectors, k, &eligible, tier)?;
         }
         let fresh = self.tail().search(&Sought {
             queries: query.vectors,
@@ -98,18 +102,17 @@ impl<R: Rows> Shard<R> {
         queries: &[f32],
         k: usize,
         eligible: &Eligible,
+        tier: usize,
     ) -> Result<Vec<Hit>, Error> {
         let rows = self.rows.view();
         Ok(match (plan, &self.quantized, eligible) {
             _ if k == 0 => Vec::new(),
-            (Plan::Graph { fetch }, ..) => self.walk(queries, k, fetch, eligible)?,
+            (Plan::Graph { fetch }, ..) => self.walk(queries, k, fetch, eligible, tier)?,
             (Plan::Matches, _, Eligible::Only(matches, _)) => {
                 exact::rank(rows, matches.iter().map(|row| row as usize), queries, k)
             }
             (Plan::Cells, Some(quantized), _) => {
-                quantized
-                    .scan_cells(rows, queries, k, eligible, self.tier())
-                    .hits
+                quantized.scan_cells(rows, queries, k, eligible, tier).hits
             }
             (_, Some(quantized), _) => quantized.scan(rows, queries, k, eligible),
             (_, None, _) => exact::scan_eligible(rows, queries, k, eligible),
@@ -123,10 +126,11 @@ impl<R: Rows> Shard<R> {
         k: usize,
         fetch: usize,
         eligible: &Eligible,
+        tier: usize,
     ) -> Result<Vec<Hit>, Error> {
         let rows = self.rows.view();
         // A walk for more looks at as many as it wants.
-        let fetch = match self.tier() {
+        let fetch = match tier {
             0 => fetch,
             tier => fetch.max(self.effort).saturating_mul(1 << tier),
         };

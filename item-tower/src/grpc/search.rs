@@ -38,6 +38,25 @@ impl SearchService for Service {
         }))
     }
 
+    async fn get_vectors(
+        &self,
+        request: Request<pb::GetVectorsRequest>,
+    ) -> Result<Response<pb::GetVectorsResponse>, Status> {
+        let request = request.into_inner();
+        let snapshot = self.shards.snapshot();
+        let held = snapshot.get(&request.generation)?;
+        let (ids, vectors) = search::vectors(held, &request.ids, request.as_of)?;
+        let bytes = vectors.iter().flat_map(|number| number.to_le_bytes());
+        Ok(Response::new(pb::GetVectorsResponse {
+            ids,
+            vectors: Some(pb::Vectors {
+                f32: bytes.collect(),
+                dim: held.manifest.dim as u32,
+                space: held.manifest.space.clone(),
+            }),
+        }))
+    }
+
     async fn list_shards(
         &self,
         _: Request<pb::ListShardsRequest>,
@@ -80,6 +99,8 @@ impl TryFrom<pb::SearchRequest> for Query {
             filter: filter::from_wire(request.filter)?,
             exact: request.exact,
             as_of: request.as_of,
+            fresh_only: request.fresh_only,
+            steady: request.steady,
         };
         query.validate()?;
         Ok(query)

@@ -208,6 +208,8 @@ impl Rig {
             exact: false,
             filter: None,
             as_of: None,
+            fresh_only: false,
+            steady: false,
         }
     }
 

@@ -109,6 +109,8 @@ fn query(catalog: &Catalog, generation: &str, id: u64, as_of: Option<u64>) -> pb
         exact: false,
         filter: None,
         as_of,
+        fresh_only: false,
+        steady: false,
     }
 }
 

@@ -9,7 +9,8 @@ use std::{
 };
 
 use proto::v1::{
-    ListShardsRequest, ListShardsResponse, SearchRequest, SearchResponse,
+    GetVectorsRequest, GetVectorsResponse, ListShardsRequest, ListShardsResponse, SearchRequest,
+    SearchResponse,
     search_service_client::SearchServiceClient,
     search_service_server::{SearchService, SearchServiceServer},
 };
@@ -112,6 +113,13 @@ impl SearchService for Service {
                 "refused",
             )),
         }
+    }
+
+    async fn get_vectors(
+        &self,
+        request: Request<GetVectorsRequest>,
+    ) -> Result<Response<GetVectorsResponse>, Status> {
+        self.tower.clone().get_vectors(request.into_inner()).await
     }
 
     async fn list_shards(

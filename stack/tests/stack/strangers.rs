@@ -19,7 +19,7 @@ use onnx::{
 use proto::v1::{EmbedUsersRequest, UserQuery, user_tower_service_client::UserTowerServiceClient};
 use stack::{
     fill,
-    house::{House, Plan},
+    house::{House, Plan, SHARDS},
     served,
 };
 use tempfile::TempDir;
@@ -54,7 +54,7 @@ impl Site {
             .unwrap();
         let item_tower = format!("http://{}", house.item_towers[0]);
         let (store, data) = (self.path("store"), self.path("data"));
-        let indexed = fill::index(&store, &data, space, &item_tower)
+        let indexed = fill::index(&store, &data, space, &item_tower, SHARDS)
             .await
             .unwrap();
         let held = fill::held_back(&self.dataset, ItemSet::S);

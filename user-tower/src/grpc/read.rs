@@ -8,7 +8,7 @@ use crate::{
     error::Error,
     history::{Event, Record, Write},
     token,
-    user::Query,
+    user::{AsOf, Query},
 };
 
 mod copies;
@@ -17,6 +17,8 @@ mod copies;
 const EVENTS_LIMIT: usize = 1_000;
 /// The most users of one EmbedUsers.
 const USERS_LIMIT: usize = 64;
+/// The most items whose events one user is embedded without.
+const WITHOUT_LIMIT: usize = 16;
 /// The most events of one GetUser.
 const NEWEST_LIMIT: usize = 1_000;
 /// The events of a GetUser that names no number.
@@ -101,6 +103,12 @@ pub(crate) fn queries(users: Vec<pb::UserQuery>) -> Result<Vec<Query>, Error> {
                 &user.consistency_token,
                 &user.user_id,
             ),
+            as_of: user.as_of.map(|as_of| AsOf {
+                arrived: as_of.arrived,
+                time: as_of.time,
+                history: as_of.history_version,
+                seen: as_of.seen_version,
+            }),
             user: user.user_id,
             features: problems.features(
                 &format!("{path}.context.features"),
@@ -113,7 +121,10 @@ pub(crate) fn queries(users: Vec<pb::UserQuery>) -> Result<Vec<Query>, Error> {
                 .enumerate()
                 .map(|(j, event)| problems.event(|| format!("{history}[{j}]"), event, Need::Item))
                 .collect(),
+            without: user.without,
         });
+        let without = queries.last().map_or(0, |query| query.without.len());
+        problems.at_most(&format!("{path}.without"), without, WITHOUT_LIMIT, "items");
     }
     problems.finish()?;
     Ok(queries)

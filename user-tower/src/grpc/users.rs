@@ -11,7 +11,7 @@ use generation::placement;
 use proto::v1::{
     EmbedUsersRequest, EmbedUsersResponse, ExportUsersRequest, ExportUsersResponse,
     ForgetUsersRequest, ForgetUsersResponse, GetUserModelSignatureRequest,
-    GetUserModelSignatureResponse, ImportUsersRequest, ImportUsersResponse,
+    GetUserModelSignatureResponse, ImportUsersRequest, ImportUsersResponse, UserEmbedding,
     user_tower_service_server::UserTowerService,
 };
 use service::deadline::Deadline;
@@ -46,11 +46,29 @@ impl UserTowerService for Tower {
             alone: request.reproducible,
             attention: request.with_attention,
         };
+        let (moments, histories) = (request.reproducible, request.with_history);
+        // The model takes the users' inputs with it.
+        let extras: Vec<_> = users
+            .iter()
+            .map(|user| {
+                let moment = moments.then(|| write::as_of(user.as_of()));
+                let items = user.input.history.iter().map(|event| event.item);
+                let items: Vec<u64> = items.filter(|_| histories).collect();
+                (moment, items)
+            })
+            .collect();
+        for user in users.iter_mut().filter(|user| user.is_cut) {
+            user.seen.clear();
+        }
         let embedded = model.embed(&mut users, how, deadline).await?;
-        let answers = users.into_iter().zip(embedded);
+        let answers = users.into_iter().zip(embedded).zip(extras);
         Ok(Response::new(EmbedUsersResponse {
             users: answers
-                .map(|(user, embedded)| write::embedding(user, embedded, &model.artifact.space))
+                .map(|((user, embedded), (as_of, history))| UserEmbedding {
+                    as_of,
+                    history,
+                    ..write::embedding(user, embedded, &model.artifact.space)
+                })
                 .collect(),
         }))
     }
@@ -196,13 +214,24 @@ impl Tower {
     async fn complete(&self, queries: Vec<Query>) -> Result<Vec<Whole>, Error> {
         let now = user::now();
         try_join_all(queries.into_iter().map(|query| async move {
-            let stored = match query.user.as_str() {
-                "" => Arc::<History>::default(),
-                user => self.history.read(user).await?,
+            let as_of = query.as_of;
+            let gone = |user: &str| Error::HistoryGone {
+                user: user.to_owned(),
+            };
+            let stored = match (query.user.as_str(), as_of) {
+                ("", _) => Arc::<History>::default(),
+                (user, None) => self.history.read(user).await?,
+                (user, Some(as_of)) => {
+                    let then = self.history.copy(user).await?.history_at(as_of.arrived);
+                    Arc::new(then.ok_or_else(|| gone(user))?)
+                }
             };
             let may_lack = !query.user.is_empty()
                 && self.ownership.may_lack(&query.user, self.history.settled());
-            let mut whole = Whole::new(query, &stored, now);
+            let mut whole = Whole::new(query, &stored, as_of.map_or(now, |as_of| as_of.time));
+            if as_of.is_some_and(|as_of| whole.as_of() != as_of) {
+                return Err(gone(&whole.input.id));
+            }
             whole.lacks |= may_lack;
             Ok(whole)
         }))

@@ -7,10 +7,10 @@ use proto::v1::{self as pb, feature_value::Kind, item_ref::Name};
 use crate::{
     batcher::Embedded,
     history::{Arrival, Event, History, UserCopy},
-    user::Whole,
+    user::{AsOf, Whole},
 };
 
-/// An embedded user.
+/// An embedded user, without the parts that are only sent when they are asked for.
 pub(crate) fn embedding(user: Whole, embedded: Embedded, space: &str) -> pb::UserEmbedding {
     let attention = embedded.attention.map(|attention| pb::Attention {
         f32: little_endian(&attention.values),
@@ -28,6 +28,17 @@ pub(crate) fn embedding(user: Whole, embedded: Embedded, space: &str) -> pb::Use
         cold_start: embedded.cold && !user.has_profile,
         stale_history: user.lacks,
         attention,
+        ..pb::UserEmbedding::default()
+    }
+}
+
+/// A moment of a user.
+pub(crate) fn as_of(as_of: AsOf) -> pb::AsOf {
+    pb::AsOf {
+        arrived: as_of.arrived,
+        time: as_of.time,
+        history_version: as_of.history,
+        seen_version: as_of.seen,
     }
 }
 

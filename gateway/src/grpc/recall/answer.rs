@@ -27,6 +27,8 @@ impl From<Answer> for pb::RecallResponse {
             timings: Some(timings),
             cold_start: answer.cold_start,
             variant: pb::Variant::from(answer.variant).into(),
+            next_page_token: answer.next_page_token,
+            recall_token: answer.recall_token,
         }
     }
 }
@@ -89,6 +91,6 @@ impl From<Degraded> for pb::DegradedReason {
 }
 
 /// A time as the wire has it; none if it is too long.
-pub(super) fn duration(duration: Duration) -> Option<prost_types::Duration> {
+pub(crate) fn duration(duration: Duration) -> Option<prost_types::Duration> {
     prost_types::Duration::try_from(duration).ok()
 }

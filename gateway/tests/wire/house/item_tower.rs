@@ -180,6 +180,13 @@ impl SearchService for Service {
         answer.map(Response::new)
     }
 
+    async fn get_vectors(
+        &self,
+        _: Request<pb::GetVectorsRequest>,
+    ) -> Result<Response<pb::GetVectorsResponse>, Status> {
+        Err(Status::unimplemented("no test asks for vectors"))
+    }
+
     async fn list_shards(
         &self,
         _: Request<pb::ListShardsRequest>,

@@ -77,6 +77,58 @@ fn the_python_and_the_rust_example_print_the_same_recommendations() {
 }
 
 #[test]
+fn the_python_client_does_all_that_it_says_against_a_real_gateway() {
+    let package = workspace().join("clients/python");
+    let mut tests = Command::new(workspace().join(".venv/bin/python"));
+    tests
+        .args(["-m", "unittest", "discover", "-s", "tests"])
+        .current_dir(&package)
+        .env("PYTHONPATH", package.join("src"))
+        .env("TWOTOWER_ADDRESS", &SMALL.address)
+        .env("TWOTOWER_USER", &SMALL.dataset().users[4].id);
+    printed(&mut tests);
+}
+
+/// Runs `twotower` as a client of the gateway.
+fn twotower(arguments: &[&str]) -> String {
+    let gateway = format!("http://{}", SMALL.address);
+    printed(
+        Command::new(env!("CARGO_BIN_EXE_twotower"))
+            .args(arguments)
+            .args(["--gateway", &gateway]),
+    )
+}
+
+#[test]
+fn the_command_line_shows_people_tables_and_programs_json() {
+    let user = SMALL.dataset().users[5].id.as_str();
+    let item = SMALL.dataset().items[7].id.to_string();
+    let table = twotower(&["recall", "--user", user, "--k", "3"]);
+    assert!(table.contains(&SMALL.generation), "{table}");
+    let json = twotower(&["recall", "--user", user, "--k", "3", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let best = json["candidates"][0]["id"].as_u64().unwrap().to_string();
+    assert!(table.contains(&best), "{table}");
+    assert_eq!(json["candidates"].as_array().unwrap().len(), 3);
+
+    let explained = twotower(&["explain", "--user", user, &best]);
+    assert!(explained.contains("rank 1"), "{explained}");
+    let similar = twotower(&["similar", &item, "--k", "4", "--json"]);
+    let similar: serde_json::Value = serde_json::from_str(&similar).unwrap();
+    assert_eq!(similar["candidates"].as_array().unwrap().len(), 4);
+    let token = json["recall_token"].as_str().unwrap();
+    let replayed = twotower(&["replay", "--user", user, "--k", "3", token, "--json"]);
+    let replayed: serde_json::Value = serde_json::from_str(&replayed).unwrap();
+    assert_eq!(replayed["identical"], true);
+    let recorded = twotower(&["record", "--user", "by-hand", "--item", &item]);
+    assert!(recorded.contains("recorded"), "{recorded}");
+    assert!(twotower(&["user", "--user", "by-hand"]).contains(&item));
+    assert!(twotower(&["generations"]).contains(&SMALL.generation));
+    twotower(&["score", "--user", user, &item]);
+    twotower(&["verdict"]);
+}
+
+#[test]
 fn a_missing_onnxruntime_library_is_one_clear_sentence() {
     let folder = tempfile::tempdir().unwrap();
     let tower = Path::new(env!("CARGO_BIN_EXE_twotower")).with_file_name("item-tower");

@@ -2,7 +2,11 @@
 
 mod catalog;
 mod clients;
+mod differences;
+mod explaining;
+mod pages;
 mod recall;
 mod support;
 mod swap;
+mod truth;
 mod updates;

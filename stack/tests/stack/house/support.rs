@@ -8,7 +8,7 @@ use std::{
 use onnx::dataset::{Dataset, generator, split::ItemSet};
 use stack::{
     fill,
-    house::{House, Plan},
+    house::{House, Plan, SHARDS},
     prepare::{self, Options, Prepared},
 };
 use tempfile::TempDir;
@@ -20,6 +20,8 @@ pub(crate) struct Small {
     pub(crate) prepared: Prepared,
     pub(crate) generation: String,
     pub(crate) address: String,
+    pub(crate) user_tower: String,
+    pub(crate) item_towers: Vec<String>,
     /// Stops the house and removes its files when the process ends.
     _house: Mutex<House>,
     _folder: TempDir,
@@ -53,6 +55,12 @@ fn make() -> Small {
     let (house, generation) = RUNTIME.block_on(start(&options, &prepared)).unwrap();
     Small {
         address: house.gateway.to_string(),
+        user_tower: format!("http://{}", house.user_tower),
+        item_towers: house
+            .item_towers
+            .iter()
+            .map(|at| format!("http://{at}"))
+            .collect(),
         prepared,
         generation,
         _house: Mutex::new(house),
@@ -66,7 +74,14 @@ async fn start(options: &Options, prepared: &Prepared) -> anyhow::Result<(House,
     let mut house = House::start(&Plan::at(&options.work, 0)).await?;
     let item_tower = format!("http://{}", house.item_towers[0]);
     let space = &prepared.evaluation.space;
-    let indexed = fill::index(&options.store(), &options.dataset(), space, &item_tower).await?;
+    let indexed = fill::index(
+        &options.store(),
+        &options.dataset(),
+        space,
+        &item_tower,
+        SHARDS,
+    )
+    .await?;
     let held = fill::held_back(&prepared.dataset, ItemSet::S);
     let user_tower = format!("http://{}", house.user_tower);
     fill::import(&prepared.dataset, &user_tower, |event| {

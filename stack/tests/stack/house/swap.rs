@@ -17,7 +17,7 @@ use onnx::{
 use proto::v1::{RecallOptions, RecallRequest, recall_service_client::RecallServiceClient};
 use stack::{
     fill,
-    house::{House, Plan},
+    house::{House, Plan, SHARDS},
     ready,
 };
 use tonic::{Status, transport::Channel};
@@ -113,7 +113,7 @@ fn a_reindex_under_traffic_fails_nobody_and_mixes_nothing() {
         store.put_artifact(&other, &spaces[1]).await.unwrap();
         let mut house = House::start(&plan).await.unwrap();
         let item_tower = format!("http://{}", house.item_towers[0]);
-        let first = fill::index(&plan.store, &data, &spaces[0], &item_tower)
+        let first = fill::index(&plan.store, &data, &spaces[0], &item_tower, SHARDS)
             .await
             .unwrap();
         let user_tower = format!("http://{}", house.user_tower);
@@ -134,7 +134,7 @@ fn a_reindex_under_traffic_fails_nobody_and_mixes_nothing() {
         let mut space_of = BTreeMap::from([(first.generation, spaces[0].clone())]);
         for round in 0..REINDEXES {
             let space = &spaces[(round + 1) % 2];
-            let indexed = fill::index(&plan.store, &data, space, &item_tower)
+            let indexed = fill::index(&plan.store, &data, space, &item_tower, SHARDS)
                 .await
                 .unwrap();
             ready::serves(house.channel().unwrap(), &indexed.generation)

@@ -17,20 +17,25 @@ use crate::house::support::RUNTIME;
 
 const ITEMS: u64 = 40;
 
-/// Recalls everything for a user who saw item 7, with titles.
-async fn recall(gateway: &Channel) -> pb::RecallResponse {
+/// A user who saw an item.
+fn watched(id: u64) -> pb::UserContext {
     let event = pb::Event {
         item: Some(pb::ItemRef {
-            name: Some(Name::Id(7)),
+            name: Some(Name::Id(id)),
         }),
         event_id: "1".to_owned(),
         ..pb::Event::default()
     };
+    pb::UserContext {
+        features: None,
+        history: vec![event],
+    }
+}
+
+/// Recalls everything for a user who saw item 7, with titles.
+async fn recall(gateway: &Channel) -> pb::RecallResponse {
     let request = pb::RecallRequest {
-        context: Some(pb::UserContext {
-            features: None,
-            history: vec![event],
-        }),
+        context: Some(watched(7)),
         page_size: 1_000,
         options: Some(pb::RecallOptions {
             with_item: true,
@@ -120,6 +125,39 @@ fn an_item_that_comes_is_recalled_and_one_that_goes_is_not() {
         assert_eq!(coverage.items_eligible, ITEMS - 1);
         assert_eq!((coverage.fraction, coverage.exact), (1.0, true));
         assert_eq!(after.generation, before.generation);
+
+        let request = pb::RecallRequest {
+            user_id: "nobody".to_owned(),
+            context: Some(watched(7)),
+            page_size: 3,
+            blend: Some(pb::Blend {
+                popular: 0,
+                fresh: 1,
+            }),
+            ..pb::RecallRequest::default()
+        };
+        let mut client = RecallServiceClient::new(gateway.clone());
+        let blended = client.recall(request).await.unwrap().into_inner();
+        assert_eq!(blended.candidates.len(), 3);
+        assert_eq!(blended.candidates[2].id, ITEMS + 1);
+
+        // A fresh item has neighbours at once, and one that went has none any more.
+        let named = |id| pb::ItemRef {
+            name: Some(Name::Id(id)),
+        };
+        let request = pb::SimilarItemsRequest {
+            items: vec![named(9), named(ITEMS + 1)],
+            page_size: 5,
+            ..pb::SimilarItemsRequest::default()
+        };
+        let near = client.similar_items(request).await.unwrap().into_inner();
+        assert_eq!(near.missing, [named(9)]);
+        assert_eq!(near.candidates.len(), 5);
+        assert!(
+            near.candidates
+                .iter()
+                .all(|one| one.id <= ITEMS && one.interest == 1)
+        );
         house.stop().await.unwrap();
     });
 }

@@ -137,6 +137,8 @@ impl Rig {
             exact: false,
             filter: None,
             as_of: None,
+            fresh_only: false,
+            steady: false,
         };
         let answer = SearchServiceClient::new(self.channel.clone())
             .search(request)
