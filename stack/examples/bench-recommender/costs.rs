@@ -142,6 +142,10 @@ pub(crate) async fn measure<'a>(site: &'a Site, rounds: usize) -> anyhow::Result
     let mut ratios: Vec<Vec<f64>> = vec![Vec::new(); kinds.len()];
     for round in 0..rounds {
         let mut first = 0.0;
+        // Users who come again have their vectors kept: for all kinds alike.
+        for (user, _) in site.tests.iter().skip(31 * round).step_by(5).take(RECALLS) {
+            recall(plain(user)).await?;
+        }
         for (place, (_, count, call)) in kinds.iter().enumerate() {
             let users = site.tests.iter().skip(31 * round).step_by(5).take(*count);
             let begun = usage::cpu("self")?;

@@ -76,7 +76,7 @@ async fn main() -> anyhow::Result<()> {
     figures.extend(costs::measure(&site, options.rounds).await?);
     figures.extend(trial::measure(&site).await?);
     let prepared = site.stop().await?;
-    figures.extend(dead::measure(&options.work, prepared, options.users).await?);
+    figures.extend(dead::measure(&options.work, prepared).await?);
 
     let date = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
     let rows: Vec<Row> = figures

@@ -133,7 +133,7 @@ impl Curve {
                 "quota_interests_with_8".to_owned(),
                 self.quota.interests,
                 "1",
-                "= 1",
+                "",
             ),
             ("capped_hr50_S".to_owned(), self.capped.hr50, "1", ""),
             (
