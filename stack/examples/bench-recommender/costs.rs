@@ -10,9 +10,9 @@ use proto::v1::{
 use crate::{Figure, site::Site, usage};
 
 /// Recalls of each kind in one round.
-const RECALLS: usize = 300;
+const RECALLS: usize = 2_000;
 /// Explanations cost many recalls each.
-const EXPLAINED: usize = 20;
+const EXPLAINED: usize = 100;
 
 /// A kind of call: its name, how many make a round, and the call for a user.
 type Kind<'a, 'b> = (&'static str, usize, &'b dyn Fn(&str) -> Call<'a>);
@@ -30,6 +30,11 @@ fn named(id: u64) -> ItemRef {
     ItemRef {
         name: Some(Name::Id(id)),
     }
+}
+
+/// The users of a round, again and again.
+fn users(site: &Site, round: usize) -> impl Iterator<Item = &(String, u64)> {
+    site.tests.iter().skip(31 * round).step_by(5).cycle()
 }
 
 pub(crate) async fn measure<'a>(site: &'a Site, rounds: usize) -> anyhow::Result<Vec<Figure>> {
@@ -143,11 +148,11 @@ pub(crate) async fn measure<'a>(site: &'a Site, rounds: usize) -> anyhow::Result
     for round in 0..rounds {
         let mut first = 0.0;
         // Users who come again have their vectors kept: for all kinds alike.
-        for (user, _) in site.tests.iter().skip(31 * round).step_by(5).take(RECALLS) {
+        for (user, _) in users(site, round).take(RECALLS) {
             recall(plain(user)).await?;
         }
         for (place, (_, count, call)) in kinds.iter().enumerate() {
-            let users = site.tests.iter().skip(31 * round).step_by(5).take(*count);
+            let users = users(site, round).take(*count);
             let begun = usage::cpu("self")?;
             for (user, _) in users {
                 call(user).await?;
