@@ -23,6 +23,7 @@ use crate::{
 mod catalog;
 mod event;
 mod generation;
+mod names;
 mod recall;
 mod traffic;
 

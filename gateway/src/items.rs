@@ -1,6 +1,6 @@
 //! Reads titles and features of items from the members that hold their shards.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use futures::future::join_all;
 use generation::partition;
@@ -8,7 +8,12 @@ use proto::v1::{GetItemsRequest, ItemRef, catalog_service_client::CatalogService
 use tokio::time::Instant;
 
 use crate::{
-    answer::Candidate, failure::Failure, fanout, hit::Hit, replica::ANSWER_BYTES, topology::Held,
+    answer::{Candidate, Degraded},
+    failure::Failure,
+    fanout,
+    hit::Hit,
+    replica::ANSWER_BYTES,
+    topology::Held,
 };
 
 /// The most items that a member reads in one call.
@@ -27,14 +32,27 @@ pub(crate) struct Fetched {
     pub(crate) lost: Vec<(u32, Failure)>,
 }
 
-/// Adds titles and features to the hits, as far as they come by `until`.
-pub(crate) async fn describe(generation: &Held, hits: Vec<Hit>, until: Instant) -> Vec<Candidate> {
+/// Makes candidates of hits: with titles and features, as far as they come by `until`, if `with_item`; `degraded` says if any are
+/// missing.
+pub(crate) async fn candidates(
+    generation: &Held,
+    hits: Vec<Hit>,
+    with_item: bool,
+    until: Instant,
+    degraded: &mut BTreeSet<Degraded>,
+) -> Vec<Candidate> {
+    if !with_item {
+        return hits.into_iter().map(Candidate::bare).collect();
+    }
     let mut fetched = fetch(generation, hits.iter().map(|hit| hit.id), until).await;
     let describe = |hit: Hit| Candidate {
         hit,
         item: fetched.items.remove(&hit.id),
     };
-    hits.into_iter().map(describe).collect()
+    let candidates: Vec<Candidate> = hits.into_iter().map(describe).collect();
+    let missing = candidates.iter().any(Candidate::is_bare);
+    degraded.extend(missing.then_some(Degraded::ItemsMissing));
+    candidates
 }
 
 /// Asks the holders for the items `ids`; items that the generation does not have are simply absent.

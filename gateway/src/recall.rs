@@ -84,14 +84,9 @@ impl Recaller {
         let searched = Instant::now();
 
         let mut degraded = found.degraded;
-        let candidates = if query.with_item {
-            items::describe(generation, found.hits, budget.items).await
-        } else {
-            found.hits.into_iter().map(Candidate::bare).collect()
-        };
-        if query.with_item && candidates.iter().any(Candidate::is_bare) {
-            degraded.insert(Degraded::ItemsMissing);
-        }
+        let (hits, with_item) = (found.hits, query.with_item);
+        let candidates =
+            items::candidates(generation, hits, with_item, budget.items, &mut degraded).await;
         degraded.extend(user.degraded(query));
         let (next_page_token, recall_token) = match (&user, found.delta) {
             (Asked::Answered(user), Some(delta)) if is_whole(&degraded) => {

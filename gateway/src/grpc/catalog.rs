@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use generation::partition;
 use proto::v1::{
     self as pb, catalog_service_client::CatalogServiceClient,
     catalog_service_server::CatalogService, item_ref::Name,
@@ -10,7 +9,7 @@ use proto::v1::{
 use tokio::time::Instant;
 use tonic::{Request, Response, Status, transport::Channel};
 
-use super::deadline;
+use super::{deadline, names};
 use crate::{
     error::Error,
     fallback, fanout,
@@ -89,7 +88,7 @@ impl CatalogService for Service {
     ) -> Result<Response<pb::GetItemsResponse>, Status> {
         let until = deadline(&request);
         let request = &request.into_inner();
-        let ids = &ids(&request.items)?;
+        let ids = &names::ids("items", &request.items, MAX_ITEMS)?;
         let answer = self.topology.with_view(until, |view| async move {
             get_items(&view, request, ids, until).await
         });
@@ -147,23 +146,6 @@ async fn list_popular_items(
         counts,
         eligible: popular.eligible,
     })
-}
-
-/// The ids of the items asked for.
-fn ids(items: &[pb::ItemRef]) -> Result<Vec<u64>, Error> {
-    if items.len() > MAX_ITEMS {
-        let description = format!("has {} items, at most {MAX_ITEMS} are allowed", items.len());
-        return Err(Error::field("items", description));
-    }
-    let id = |(at, item): (usize, &pb::ItemRef)| match &item.name {
-        Some(Name::Id(id)) => Ok(*id),
-        Some(Name::Key(key)) => Ok(partition::item_id(key)),
-        None => Err(Error::field(
-            format!("items[{at}]"),
-            "names neither an id nor a key",
-        )),
-    };
-    items.iter().enumerate().map(id).collect()
 }
 
 /// Reads items; unlike a recall, it fails if any shard that may hold one of them gives no answer.

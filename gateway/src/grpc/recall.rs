@@ -1,6 +1,7 @@
 //! Recall, one by one, in batches and in streams.
 
 mod answer;
+mod diversity;
 mod explain;
 mod query;
 mod score;

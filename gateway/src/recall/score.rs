@@ -73,14 +73,9 @@ impl Recaller {
             degraded.extend(found.degraded);
             hits = found.hits;
         }
-        let candidates = if query.with_item {
-            items::describe(generation, hits, budget.items).await
-        } else {
-            hits.into_iter().map(Candidate::bare).collect()
-        };
-        if query.with_item && candidates.iter().any(Candidate::is_bare) {
-            degraded.insert(Degraded::ItemsMissing);
-        }
+        let with_item = query.with_item;
+        let candidates =
+            items::candidates(generation, hits, with_item, budget.items, &mut degraded).await;
         Ok(Scored {
             candidates,
             generation: generation.clone(),

@@ -107,13 +107,8 @@ async fn near(view: &View, asked: &Nearness, budget: &Budget) -> Result<Near, Er
     let found = scatter::search(generation, search, budget).await?;
     found.coverage.check(asked.min_coverage)?;
     (near.coverage, near.degraded) = (found.coverage, found.degraded);
-    near.candidates = if asked.with_item {
-        items::describe(generation, found.hits, budget.items).await
-    } else {
-        found.hits.into_iter().map(Candidate::bare).collect()
-    };
-    if asked.with_item && near.candidates.iter().any(Candidate::is_bare) {
-        near.degraded.insert(Degraded::ItemsMissing);
-    }
+    let (hits, with_item) = (found.hits, asked.with_item);
+    let degraded = &mut near.degraded;
+    near.candidates = items::candidates(generation, hits, with_item, budget.items, degraded).await;
     Ok(near)
 }

@@ -2,9 +2,9 @@
 
 use proto::v1 as pb;
 
-use super::query::items;
 use crate::{
     error::Error,
+    grpc::names,
     recall::explain::{Explained, Question, Reason},
 };
 
@@ -38,7 +38,7 @@ pub(super) fn read(
         }
     };
     let question = Question {
-        items: items("items", request.items, MAX_ITEMS)?,
+        items: names::ids("items", &request.items, MAX_ITEMS)?,
         reasons: reasons as usize,
     };
     Ok((recall, question))
@@ -47,7 +47,7 @@ pub(super) fn read(
 /// The answer.
 pub(super) fn write(explained: Explained) -> pb::ExplainRecallResponse {
     pb::ExplainRecallResponse {
-        missing: explained.missing.into_iter().map(named).collect(),
+        missing: explained.missing.into_iter().map(names::of).collect(),
         explanations: explained
             .explanations
             .into_iter()
@@ -60,13 +60,6 @@ pub(super) fn write(explained: Explained) -> pb::ExplainRecallResponse {
         generation: explained.generation.manifest.id.clone(),
         space: explained.generation.manifest.space.clone(),
         variant: pb::Variant::from(explained.variant).into(),
-    }
-}
-
-/// An item by its id.
-pub(super) fn named(id: u64) -> pb::ItemRef {
-    pb::ItemRef {
-        name: Some(pb::item_ref::Name::Id(id)),
     }
 }
 

@@ -2,15 +2,14 @@
 
 use proto::v1 as pb;
 
-use super::{explain::named, query::items};
-use crate::{answer::Degraded, error::Error, recall::score::Scored};
+use crate::{answer::Degraded, error::Error, grpc::names, recall::score::Scored};
 
 /// The most items of one call.
 const MAX_ITEMS: usize = 1_000;
 
 /// Takes the user, as of a recall, and the items.
 pub(super) fn read(request: pb::ScoreItemsRequest) -> Result<(pb::RecallRequest, Vec<u64>), Error> {
-    let mut items = items("items", request.items, MAX_ITEMS)?;
+    let mut items = names::ids("items", &request.items, MAX_ITEMS)?;
     if items.is_empty() {
         return Err(Error::field("items", "is empty, must have at least 1"));
     }
@@ -44,7 +43,7 @@ pub(super) fn write(asked: &[u64], scored: Scored) -> pb::ScoreItemsResponse {
         .filter(|id| whole && found.binary_search(id).is_err());
     let reasons = scored.degraded.into_iter().map(pb::DegradedReason::from);
     pb::ScoreItemsResponse {
-        missing: missing.copied().map(named).collect(),
+        missing: missing.copied().map(names::of).collect(),
         candidates: scored.candidates.into_iter().map(Into::into).collect(),
         generation: scored.generation.manifest.id.clone(),
         space: scored.generation.manifest.space.clone(),

@@ -2,14 +2,12 @@
 
 use proto::v1 as pb;
 
-use super::{
-    explain::named,
-    query::{MAX_EXCLUDED, items},
-};
+use super::query::{MAX_EXCLUDED, check_coverage, page_size};
 use crate::{
     config::RecallConfig,
     error::Error,
     filter::Filter,
+    grpc::names,
     recall::similar::{Near, Nearness},
 };
 
@@ -21,32 +19,21 @@ pub(super) fn read(
     request: pb::SimilarItemsRequest,
     limits: &RecallConfig,
 ) -> Result<Nearness, Error> {
-    let (page_size, most) = (request.page_size, limits.max_page_size);
-    if page_size > most {
-        let description = format!("is {page_size}, at most {most} is allowed");
-        return Err(Error::field("page_size", description));
-    }
-    let named = items("items", request.items, MAX_ITEMS)?;
+    let k = page_size(request.page_size, limits)?;
+    let named = names::ids("items", &request.items, MAX_ITEMS)?;
     if named.is_empty() {
         return Err(Error::field("items", "is empty, must have at least 1"));
     }
     let options = request.options.unwrap_or_default();
-    let min_coverage = options.min_coverage;
-    if !(0.0..=1.0).contains(&min_coverage) {
-        let description = format!("is {min_coverage}, must be between 0 and 1");
-        return Err(Error::field("options.min_coverage", description));
-    }
+    check_coverage(&options)?;
     Ok(Nearness {
         items: named,
-        k: match page_size {
-            0 => limits.page_size,
-            page_size => page_size,
-        } as usize,
-        exclude: items("exclude", request.exclude, MAX_EXCLUDED)?,
+        k,
+        exclude: names::ids("exclude", &request.exclude, MAX_EXCLUDED)?,
         filter: request.filter.and_then(Filter::new),
         exact: options.exact,
         with_item: options.with_item,
-        min_coverage,
+        min_coverage: options.min_coverage,
         generation: request.generation,
     })
 }
@@ -57,7 +44,7 @@ pub(super) fn write(asked: &Nearness, near: Near) -> pb::SimilarItemsResponse {
     let missing = missing.filter(|id| near.missing.contains(id));
     let reasons = near.degraded.into_iter().map(pb::DegradedReason::from);
     pb::SimilarItemsResponse {
-        missing: missing.map(named).collect(),
+        missing: missing.map(names::of).collect(),
         candidates: near.candidates.into_iter().map(Into::into).collect(),
         generation: near.generation.manifest.id.clone(),
         space: near.generation.manifest.space.clone(),
