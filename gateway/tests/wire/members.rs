@@ -53,12 +53,22 @@ async fn a_replica_that_hangs_is_hedged_and_then_left_out() {
     for _ in 0..300 {
         house.recall(user("u", 1)).await.unwrap();
     }
+    // The one that was asked last, if it is asked next, too.
     let searches = |tower: &ItemTower| tower.state().searches.len();
-    let busier = searches(&house.item_towers[1]) > searches(&house.item_towers[0]);
-    let tower = &house.item_towers[usize::from(busier)];
-    tower.state().hangs = true;
+    let mut hanging = None;
+    while hanging.is_none() {
+        let before = searches(&house.item_towers[1]);
+        house.recall(user("u", 1)).await.unwrap();
+        let tower = &house.item_towers[usize::from(searches(&house.item_towers[1]) > before)];
+        tower.state().hangs = true;
+        house.recall(user("u", 1)).await.unwrap();
+        let hung = tower.state().hung > 0;
+        tower.state().hangs = hung;
+        hanging = hung.then_some(tower);
+    }
+    let tower = hanging.unwrap();
     let begun = Instant::now();
-    for _ in 0..20 {
+    for _ in 0..40 {
         let answer = house.recall(user("u", 10)).await.unwrap();
         assert_eq!(ids(&answer), (1..=10).collect::<Vec<_>>());
         assert!(answer.degraded_reasons.is_empty());
@@ -66,11 +76,7 @@ async fn a_replica_that_hangs_is_hedged_and_then_left_out() {
     // One that waited would wait for four fifths of its twenty seconds.
     assert!(begun.elapsed() < Duration::from_secs(10));
     let hung = tower.state().hung;
-    for _ in 0..20 {
-        house.recall(user("u", 10)).await.unwrap();
-    }
-    assert_eq!(tower.state().hung, hung, "it is left out");
-    assert!(hung > 0);
+    assert!((1..=3).contains(&hung), "left out after three, not {hung}");
 }
 
 #[tokio::test]
