@@ -33,16 +33,29 @@ serve: build ## Serves what the demo made, in one process, until Ctrl-C.
 cluster: build ## Serves what the demo made as separate processes, from the files in deploy/.
 	deploy/cluster $(WORK)
 
+.PHONY: certs
+certs: build ## Makes certificates for all servers and the key of tokens in var/certs; renews the certificates when run again.
+	$(BIN)/twotower certs var/certs
+
 .PHONY: build
 build: $(ORT) ## Builds every binary.
 	$(CARGO) build --release --workspace --bins
 
 .PHONY: test
 test: $(ORT) $(VENV)/ready ## Runs everything that proves it.
-	rm -f target/real-data-tests.log
+	rm -f target/real-data-tests.log target/hostile-inputs.log
 	$(CARGO) build --profile checked --workspace --bins --example recall
 	$(CARGO) test --profile checked --workspace --lib --tests
 	@deploy/real-data-summary target/real-data-tests.log
+	@cat target/hostile-inputs.log
+
+# How long each target of `make fuzz` runs, and what else is passed on, e.g. FUZZ="--only calls" or FUZZ=--keep.
+FUZZ_SECONDS ?= 60
+FUZZ ?=
+
+.PHONY: fuzz
+fuzz: $(ORT) ## Feeds hostile bytes to every decoder and every call, guided by what they reach; a minute each, or FUZZ_SECONDS.
+	$(PYTHON) fuzz/fuzz.py --cargo $(CARGO) --seconds $(FUZZ_SECONDS) $(FUZZ)
 
 # What the `make bench-*` targets pass on, e.g. BENCH="--only default" or BENCH="--rows 3700".
 BENCH ?=
@@ -137,9 +150,22 @@ bench-recommender: build ## Measures diversity, pages, reasons, replays and tria
 	$(CARGO) run --release -p stack --example bench-recommender -- --data $(or $(TWOTOWER_ML1M),data/ml-1m) $(BENCH)
 
 .PHONY: chaos
-chaos: build ## Kills, stalls, cuts off, swaps, restarts and overloads parts of a house, and counts who notices; an hour.
+chaos: build $(VENV)/ready ## Kills, stalls, cuts off, swaps, restarts and overloads parts of a house, and counts who notices; then `make faults`; an hour and a half.
 	$(CARGO) run --release -p stack --example chaos -- $(BENCH)
 	$(PYTHON) examples/bench-gateway/page.py
+	$(VENV)/bin/python examples/faults/faults.py
+
+# What `make faults` and `make soak` pass on, e.g. FAULTS="--only kills --only rapid_reset" or SOAK="--minutes 5".
+FAULTS ?=
+SOAK ?=
+
+.PHONY: faults
+faults: build $(VENV)/ready ## Breaks processes, disks, clocks and HTTP/2 as the fault matrix says, a row each; 25 minutes, all of it only as root with strace and faketime.
+	$(VENV)/bin/python examples/faults/faults.py $(FAULTS)
+
+.PHONY: soak
+soak: build $(VENV)/ready ## Half an hour of mixed load on separate processes: whether memory, descriptors or threads grow.
+	$(VENV)/bin/python examples/soak/soak.py $(SOAK)
 
 .PHONY: soak-events
 soak-events: build $(VENV)/ready ## Kills user towers, cuts their power and watches their disk while events are recorded; needs strace.
@@ -147,7 +173,9 @@ soak-events: build $(VENV)/ready ## Kills user towers, cuts their power and watc
 	$(PYTHON) examples/bench-user/page.py
 
 .PHONY: lint
-lint: ## Checks format, lints and documentation.
+lint: ## Checks format, lints, documentation, versions of what we depend on, and where unsafe stands.
+	$(PYTHON) deploy/lock-floors
+	$(PYTHON) deploy/unsafe-code
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --profile checked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --profile checked --workspace --no-deps
@@ -156,6 +184,31 @@ lint: ## Checks format, lints and documentation.
 deny: ## Checks licences, bans and sources of what we depend on.
 	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing; install it: cargo install --locked cargo-deny" >&2; exit 1; }
 	$(CARGO) deny check licenses bans sources
+
+# A folder that `cargo deny fetch` filled, on a machine that reaches the database.
+ADVISORY_DB ?=
+
+.PHONY: audit
+audit: ## Checks what we depend on against published faults. ADVISORY_DB=FOLDER has the database.
+	@command -v cargo-deny >/dev/null || { echo "cargo-deny is missing; install it: cargo install --locked cargo-deny" >&2; exit 1; }
+	@[ -d "$(ADVISORY_DB)" ] || { echo "no database of advisories: set ADVISORY_DB to a folder that cargo deny fetch filled (CARGO_HOME/advisory-dbs of a machine that reaches it)" >&2; exit 1; }
+	ADVISORY_DB=$(ADVISORY_DB) $(CARGO) deny check --disable-fetch advisories
+
+.PHONY: sbom
+sbom: ## Writes what each binary is made of, as CycloneDX, to target/sbom.
+	@command -v cargo-cyclonedx >/dev/null || { echo "cargo-cyclonedx is missing; install it: cargo install --locked cargo-cyclonedx" >&2; exit 1; }
+	$(CARGO) cyclonedx --format json --describe binaries
+	mkdir -p target/sbom
+	find . -path ./target -prune -o -name '*.cdx.json' -exec mv -t target/sbom {} +
+	ls target/sbom
+
+PROMTOOL ?= promtool
+
+.PHONY: alerts
+alerts: ## Checks and tests the alert rules of deploy/prometheus with promtool.
+	@command -v $(PROMTOOL) >/dev/null || { echo "promtool is missing; install it (Debian: apt-get install --no-install-recommends prometheus), or set PROMTOOL=/path/to/promtool" >&2; exit 1; }
+	$(PROMTOOL) check config deploy/prometheus/prometheus.yml
+	$(PROMTOOL) test rules deploy/prometheus/alerts_test.yml
 
 .PHONY: wire
 wire: ## Checks the wire contract with buf; needs npm.

@@ -7,6 +7,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering::Relaxed},
 };
 
+use metrics::{Gauge, gauge};
 use tokio::{
     sync::{Mutex as Turns, Notify, Semaphore, SemaphorePermit},
     time::{Instant, timeout_at},
@@ -25,6 +26,8 @@ pub(crate) struct Admission {
     /// Tells who has the turn that a place may be free.
     left: Notify,
     state: Mutex<State>,
+    /// Tells how many places there are.
+    size: Gauge,
 }
 
 #[derive(Debug)]
@@ -54,7 +57,10 @@ impl Admission {
     pub(crate) fn new(most: usize) -> Self {
         let limit = Limit::new(most);
         let size = limit.get();
+        let gauge = gauge!("twotower_admission_limit");
+        gauge.set(size as f64);
         Self {
+            size: gauge,
             places: Semaphore::new(size),
             waiting: AtomicU32::new(0),
             turns: Turns::default(),
@@ -186,6 +192,7 @@ impl Admission {
             state.surplus += state.size - size;
         }
         state.size = size;
+        self.size.set(size as f64);
         state.surplus -= self.places.forget_permits(state.surplus);
     }
 

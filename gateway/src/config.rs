@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use service::{
     Settings,
     config::{self, ServerConfig, check},
+    identity::IdentityConfig,
     telemetry::TelemetryConfig,
 };
 
@@ -29,7 +30,9 @@ pub struct Config {
     pub item_towers: Vec<String>,
     /// Listening and limits.
     pub server: ServerConfig,
-    /// Logs.
+    /// Certificates, tokens and roles.
+    pub identity: IdentityConfig,
+    /// Logs, metrics and traces.
     pub telemetry: TelemetryConfig,
     /// One recall.
     pub recall: RecallConfig,
@@ -131,6 +134,10 @@ impl Config {
 impl Settings for Config {
     fn server(&self) -> &ServerConfig {
         &self.server
+    }
+
+    fn identity(&self) -> &IdentityConfig {
+        &self.identity
     }
 
     fn telemetry(&self) -> &TelemetryConfig {

@@ -6,7 +6,8 @@ use futures::future::{Either, join_all, select};
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    error::Error, failure::Failure, pace::Pace, replica::Replica, retries::Retries, topology::Held,
+    error::Error, failure::Failure, metrics, pace::Pace, replica::Replica, retries::Retries,
+    topology::Held,
 };
 
 /// What came of asking many shards.
@@ -121,6 +122,7 @@ where
         if others.calls.is_empty() {
             return self.finish(begun, first.await).await;
         }
+        metrics::hedged();
         // Whoever answers first; the other call is dropped, which cancels it.
         match select(first, pin!(self.ask_others(others))).await {
             Either::Left((Err(failure), second)) if !failure.is_stale() => {

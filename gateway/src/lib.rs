@@ -11,11 +11,14 @@
 use std::sync::Arc;
 
 use generation::store::Store;
-use service::{Settings as _, drain::Shutdown, health::Health};
+use service::{
+    Settings as _, client::Connector, drain::Shutdown, health::Health, metrics::Generations,
+    server::Server,
+};
 use tokio::net::TcpListener;
 use tonic::transport::Endpoint;
 
-use crate::{config::Config, token::Keys, topology::Topology};
+use crate::{config::Config, replica::Connect, token::Keys, topology::Topology};
 
 mod admission;
 mod answer;
@@ -36,6 +39,7 @@ mod hit;
 mod items;
 mod last;
 mod merge;
+mod metrics;
 mod pace;
 mod query;
 mod recall;
@@ -62,24 +66,29 @@ pub async fn serve(
     shutdown: Shutdown,
 ) -> anyhow::Result<()> {
     config.validate()?;
+    metrics::begin();
     let store = Store::open(&config.store)?;
-    let connect = |endpoint: Endpoint| endpoint.connect_lazy();
+    let connector = Connector::new(&config.identity)?;
+    let connect = Connect::new(move |endpoint: Endpoint| connector.lazy(endpoint));
     let topology = Arc::new(Topology::new(store, &config, connect));
     let keys = Arc::new(Keys::load(&config.tokens.key_files)?);
     let health = Health::new(&grpc::services(&config));
 
     let routes = grpc::routes(&topology, keys, &config, &shutdown);
     // Dropped beside the server; if it panics, the server ends too.
-    let following = topology.follow(|view| grpc::tell(view, &health));
-    let descriptors = [proto::DESCRIPTORS];
-    let serving = service::server::serve(
-        listener,
-        &config.server,
-        routes,
-        &descriptors,
-        health.clone(),
-        shutdown,
-    );
+    let generations = Generations::new("gateway");
+    let following = topology.follow(|view| {
+        let held = view.generations().map(|held| held.manifest.id.as_str());
+        generations.tell(held, view.pinned());
+        grpc::tell(view, &health);
+    });
+    let server = Server {
+        config: &config.server,
+        identity: &config.identity,
+        roles: proto::roles::ROLES,
+        descriptors: &[proto::DESCRIPTORS],
+    };
+    let serving = server.serve(listener, routes, health.clone(), shutdown);
     tokio::select! {
         served = serving => served,
         () = following => anyhow::bail!("the following of the members ended"),

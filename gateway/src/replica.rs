@@ -6,7 +6,10 @@ mod standing;
 use std::{
     fmt,
     future::Future,
-    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -35,7 +38,21 @@ const UNKNOWN_US: u64 = 1_000;
 const FAIR: Duration = Duration::from_millis(100);
 
 /// How a connection that opens with the first call is made.
-pub(crate) type Connect = fn(Endpoint) -> Channel;
+#[derive(Clone)]
+pub(crate) struct Connect(Arc<dyn Fn(Endpoint) -> Channel + Send + Sync>);
+
+impl Connect {
+    /// By `connect`.
+    pub(crate) fn new(connect: impl Fn(Endpoint) -> Channel + Send + Sync + 'static) -> Self {
+        Self(Arc::new(connect))
+    }
+}
+
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a way to connect")
+    }
+}
 
 /// A member at one address.
 pub(crate) struct Replica {
@@ -57,7 +74,7 @@ impl Replica {
     pub(crate) fn new(
         address: &str,
         connect_timeout: Duration,
-        connect: Connect,
+        connect: &Connect,
     ) -> Result<Self, Error> {
         let endpoint = Endpoint::from_shared(address.to_owned())?
             .connect_timeout(connect_timeout)
@@ -66,7 +83,7 @@ impl Replica {
             .keep_alive_timeout(Duration::from_secs(5));
         Ok(Self {
             address: address.to_owned(),
-            channel: connect(endpoint),
+            channel: (connect.0)(endpoint),
             in_flight: AtomicU32::new(0),
             born: Instant::now(),
             latency_us: AtomicU64::new(UNKNOWN_US),
@@ -154,6 +171,7 @@ impl Replica {
         if let Some(timeout) = request.metadata_mut().get_mut("grpc-timeout") {
             timeout.set_sensitive(true);
         }
+        service::telemetry::pass_on(request.metadata_mut());
         let answer = timeout_at(until, rpc(self.channel.clone(), request)).await;
         let answer = match answer {
             Ok(Ok(response)) => Ok(response.into_inner()),
@@ -221,14 +239,12 @@ impl fmt::Debug for Replica {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use std::sync::Arc;
-
     use super::*;
 
     fn replica(latency_ms: u64, in_flight: u32) -> Arc<Replica> {
         let timeout = Duration::from_millis(100);
-        let connect: Connect = |endpoint| endpoint.connect_lazy();
-        let replica = Replica::new("http://127.0.0.1:1", timeout, connect).unwrap();
+        let connect = Connect::new(|endpoint| endpoint.connect_lazy());
+        let replica = Replica::new("http://127.0.0.1:1", timeout, &connect).unwrap();
         replica.learn(Duration::from_millis(latency_ms));
         replica.in_flight.store(in_flight, Relaxed);
         Arc::new(replica)

@@ -32,6 +32,7 @@ use crate::{
     calls::Calls,
     config::{Config, TopologyConfig},
     error::Error,
+    metrics,
     replica::Connect,
 };
 use crew::{Crew, Member};
@@ -88,6 +89,25 @@ struct Reports {
     pointers: Pointers,
     items: Vec<Member<Shards>>,
     users: Vec<Member<Models>>,
+}
+
+impl Reports {
+    /// Counts the members that serve, and those that are left out.
+    fn count(&self) {
+        fn of<H: Clone + Default + PartialEq + Send + Sync + 'static>(
+            kind: &'static str,
+            members: &[Member<H>],
+        ) {
+            let serving = members.iter().filter(|member| member.is_healthy()).count();
+            let out = members
+                .iter()
+                .filter(|member| member.replica.is_out())
+                .count();
+            metrics::members(kind, serving, out);
+        }
+        of("item_tower", &self.items);
+        of("user_tower", &self.users);
+    }
 }
 
 impl Topology {
@@ -231,8 +251,8 @@ impl Topology {
             changed: Arc::new(Notify::new()),
         };
         let connect_timeout = self.config.connect_timeout;
-        let mut items = Crew::new(&ITEM_TOWERS, self.connect, connect_timeout);
-        let mut users = Crew::new(&USER_TOWERS, self.connect, connect_timeout);
+        let mut items = Crew::new(&ITEM_TOWERS, self.connect.clone(), connect_timeout);
+        let mut users = Crew::new(&USER_TOWERS, self.connect.clone(), connect_timeout);
         let mut memory = Memory::default();
         loop {
             items.be(&items_at.borrow_and_update(), &orders);
@@ -242,6 +262,7 @@ impl Topology {
                 items: items.members(),
                 users: users.members(),
             };
+            reports.count();
             self.learn_generations(&mut memory, &reports).await;
             let view = self.look(&mut memory, &reports);
             self.keep(&keep, &view);

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The exit code of a generation that is broken.
-const BROKEN: u8 = 2;
+const BROKEN: u8 = 3;
 
 /// Makes generations: a catalog in, a published index out. Looks after those that are published.
 #[derive(Debug, Parser)]
@@ -63,7 +63,7 @@ enum Command {
     Publish(Options),
     /// List the generations of the store, newest first.
     List(Options),
-    /// Hash every file of a generation and open what it holds; exit with 2 if it is broken.
+    /// Hash every file of a generation and open what it holds; exit with 3 if it is broken.
     Check {
         /// The generation; without it, the one that serves.
         generation: Option<String>,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 pub use generation::publish::Role;
 use serde::{Deserialize, Serialize};
-use service::{config, telemetry::TelemetryConfig};
+use service::{config, identity::IdentityConfig, telemetry::TelemetryConfig};
 
 pub use crate::catalog::format::Format;
 use crate::error::Error;
@@ -54,7 +54,9 @@ pub struct Config {
     pub hnsw: HnswConfig,
     /// What is measured before anything is published.
     pub verify: VerifyConfig,
-    /// Logs.
+    /// Certificates, tokens and roles.
+    pub identity: IdentityConfig,
+    /// Logs, metrics and traces.
     pub telemetry: TelemetryConfig,
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, path::Path, sync::Arc};
 
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
+use service::client::Connector;
 use tokio::task;
 
 use crate::{
@@ -103,8 +104,10 @@ async fn embedded(
     let (keep, kept) = keep::begin(spools, dim, bar.clone());
     let chunk = config.embed.chunk;
     let reading = ReadAhead::begin(items, before, chunk, bar.clone(), keep.clone());
+    let connector =
+        Connector::new(&config.identity).map_err(|cause| Error::Identity(format!("{cause:#}")))?;
     let (towers, deadline) = (&config.item_towers, config.embed.deadline);
-    let mut answers = towers::embed(towers, space, deadline, reading.chunks).await?;
+    let mut answers = towers::embed(&connector, towers, space, deadline, reading.chunks).await?;
 
     let (mut answered, mut part) = (0, Part::default());
     while let Some(answer) = answers.next().await {

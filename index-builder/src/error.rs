@@ -82,6 +82,9 @@ pub enum Error {
     /// The item tower's address is not one.
     #[error("item_tower {0:?} is not an address like http://127.0.0.1:50052")]
     Address(String),
+    /// What `identity` names cannot be used.
+    #[error("identity: {0}")]
+    Identity(String),
     /// The item tower cannot be reached.
     #[error("item tower {address} cannot be reached: {source}")]
     Connect {

@@ -192,7 +192,10 @@ fn popular(generation: &Generation) -> Result<(), String> {
 impl Found {
     fn of(manifest: Manifest) -> Self {
         Self::Manifest {
-            bytes: manifest.files.values().map(|file| file.bytes).sum(),
+            bytes: manifest
+                .files
+                .values()
+                .fold(0, |bytes, file| bytes.saturating_add(file.bytes)),
             created: manifest.created,
             space: manifest.space,
             items: manifest.items,

@@ -7,6 +7,7 @@ use futures::{Stream, StreamExt as _};
 use proto::v1::{
     self as pb, feature_value::Kind, item_tower_service_client::ItemTowerServiceClient,
 };
+use service::client::Connector;
 use tonic::{Request, transport::Channel};
 
 use crate::error::Error;
@@ -40,17 +41,15 @@ impl ItemTower {
     ///
     /// # Errors
     /// [`Error::Connect`] if nobody answers there.
-    pub(crate) async fn connect(address: &str) -> Result<Self, Error> {
+    pub(crate) async fn connect(connector: &Connector, address: &str) -> Result<Self, Error> {
         let connect = |source| Error::Connect {
             address: address.to_owned(),
             source,
         };
-        let channel = Channel::from_shared(address.to_owned())
+        let endpoint = Channel::from_shared(address.to_owned())
             .map_err(|_| Error::Address(address.to_owned()))?
-            .connect_timeout(CONNECT)
-            .connect()
-            .await
-            .map_err(connect)?;
+            .connect_timeout(CONNECT);
+        let channel = connector.connect(endpoint).await.map_err(connect)?;
         Ok(Self {
             client: ItemTowerServiceClient::new(channel).max_decoding_message_size(ANSWER_BYTES),
             address: address.to_owned(),

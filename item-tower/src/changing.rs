@@ -175,3 +175,20 @@ fn field(description: String) -> Error {
         description,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_to_a_thousand_items_are_taken_at_once() {
+        let check = |count| check_count(count).map_err(|refused| refused.to_string());
+        for count in [1, 1_000] {
+            assert_eq!(check(count), Ok(()));
+        }
+        for count in [0, 1_001] {
+            let expected = format!("items: has {count}, must have 1 to 1000");
+            assert_eq!(check(count), Err(expected));
+        }
+    }
+}

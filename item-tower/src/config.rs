@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use service::{
     Settings,
     config::{self, ServerConfig, check},
+    identity::IdentityConfig,
     telemetry::TelemetryConfig,
 };
 
@@ -27,7 +28,9 @@ pub struct Config {
     pub replicas: usize,
     /// Listening and limits.
     pub server: ServerConfig,
-    /// Logs.
+    /// Certificates, tokens and roles.
+    pub identity: IdentityConfig,
+    /// Logs, metrics and traces.
     pub telemetry: TelemetryConfig,
     /// Where ONNX Runtime is.
     pub onnxruntime: OnnxRuntimeConfig,
@@ -114,6 +117,10 @@ impl From<Search> for Strategy {
 impl Settings for Config {
     fn server(&self) -> &ServerConfig {
         &self.server
+    }
+
+    fn identity(&self) -> &IdentityConfig {
+        &self.identity
     }
 
     fn telemetry(&self) -> &TelemetryConfig {

@@ -42,7 +42,7 @@ impl Log {
             store,
             models,
             embedding,
-            applying: Blocking::new(1),
+            applying: Blocking::new("applying", 1),
             news: Arc::new(Notify::new()),
         }
     }

@@ -11,7 +11,9 @@
 use std::{sync::Arc, thread};
 
 use generation::store::Store;
-use service::{blocking::Blocking, drain::Shutdown, health::Health, server};
+use service::{
+    blocking::Blocking, drain::Shutdown, health::Health, metrics::Generations, server::Server,
+};
 use tokio::net::TcpListener;
 
 use crate::{
@@ -29,6 +31,7 @@ mod deltas;
 mod error;
 mod grpc;
 mod meter;
+mod metrics;
 mod models;
 mod search;
 mod shards;
@@ -49,9 +52,9 @@ pub async fn serve(
         0 => cores,
         sessions => sessions,
     };
-    let embedding = Blocking::new(sessions);
-    let searching = Blocking::new(cores);
-    let opening = Blocking::new(1);
+    let embedding = Blocking::new("embedding", sessions);
+    let searching = Blocking::new("searching", cores);
+    let opening = Blocking::new("opening", 1);
 
     let models = Arc::new(Models::new(
         store.clone(),
@@ -65,7 +68,11 @@ pub async fn serve(
     let health = Health::new(&[grpc::AT_ONCE, grpc::WAITING].concat());
     grpc::AT_ONCE.iter().for_each(|name| health.set(name, true));
     // Dropped beside the server; if it panics, the server ends too.
+    let generations = Generations::new("item-tower");
     let following = shards.follow(|healthy| {
+        let held = shards.snapshot();
+        generations.tell(held.ids(), held.answering());
+        held.delta().into_iter().for_each(metrics::delta);
         grpc::WAITING
             .iter()
             .for_each(|name| health.set(name, healthy));
@@ -90,15 +97,13 @@ pub async fn serve(
         bytes,
         shutdown.clone(),
     );
-    let descriptors = &[proto::DESCRIPTORS];
-    let serving = server::serve(
-        listener,
-        &config.server,
-        routes,
-        descriptors,
-        health.clone(),
-        shutdown,
-    );
+    let server = Server {
+        config: &config.server,
+        identity: &config.identity,
+        roles: proto::roles::ROLES,
+        descriptors: &[proto::DESCRIPTORS],
+    };
+    let serving = server.serve(listener, routes, health.clone(), shutdown);
     tokio::select! {
         served = serving => served,
         _ = following => anyhow::bail!("the follower of the store ended"),

@@ -156,7 +156,11 @@ mod tests {
             *space = sample.write(&artifact).unwrap();
             store.put_artifact(&artifact, space).await.unwrap();
         }
-        (Models::new(store, keep, 1, Blocking::new(1)), spaces, dir)
+        (
+            Models::new(store, keep, 1, Blocking::new("opening", 1)),
+            spaces,
+            dir,
+        )
     }
 
     #[tokio::test]

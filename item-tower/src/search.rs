@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::{
     error::Error,
+    metrics,
     shards::{held::Held, snapshot::Snapshot},
 };
 
@@ -77,12 +78,17 @@ pub(crate) async fn search(
     query.as_of = Some(as_of(&held, query.as_of, deadline).await?);
     let query = Arc::new(query);
     let found = if query.products(&held) <= IN_PLACE_PRODUCTS {
-        query.run(&held)?
+        blocking.run_here(|| query.run(&held))?
     } else {
         let (query, held) = (Arc::clone(&query), Arc::clone(&held));
         blocking.run(move || query.run(&held)).await??
     };
+    for shard in &found {
+        metrics::searched(shard.found.plan);
+    }
     if held.meter.is_due() {
+        let exact = found.iter().filter(|found| found.found.plan.is_exact());
+        exact.for_each(|found| metrics::measured(found.shard, 1.0));
         let blocking = blocking.clone();
         let missing = found.iter().filter(|found| !found.found.plan.is_exact());
         let missing: Vec<ShardFound> = missing.cloned().collect();
@@ -94,12 +100,13 @@ pub(crate) async fn search(
 /// The items of `ids` that there are, and their vectors, `[items, dim]`.
 ///
 /// # Errors
-/// [`Error::Field`] if there are too many, [`Error::ShardNotHeld`] if one is of a shard that is not held, or if the shards cannot be
-/// seen as of the delta.
-pub(crate) fn vectors(
+/// [`Error::Field`] if there are too many, [`Error::ShardNotHeld`] if one is of a shard that is not held, [`Error::AsOf`] if the shards
+/// cannot be seen as of the delta by `deadline`.
+pub(crate) async fn vectors(
     held: &Held,
     ids: &[u64],
-    as_of: Option<u64>,
+    asked: Option<u64>,
+    deadline: Deadline,
 ) -> Result<(Vec<u64>, Vec<f32>), Error> {
     if ids.len() > VECTORS_LIMIT {
         return Err(Error::Field {
@@ -107,6 +114,7 @@ pub(crate) fn vectors(
             description: format!("has {}, may have at most {VECTORS_LIMIT}", ids.len()),
         });
     }
+    let as_of = Some(as_of(held, asked, deadline).await?);
     let shards = held.manifest.partitioner.shards;
     let mut vectors = Vec::with_capacity(ids.len() * held.manifest.dim);
     let mut found = Vec::with_capacity(ids.len());
@@ -230,9 +238,9 @@ impl Query {
             let Ok(truth) = exactly.search(held, *shard, exclude) else {
                 continue;
             };
-            if held.meter.count(*shard, found, &truth)
-                && let Some(opened) = held.shards.get(shard)
-            {
+            let harder = held.meter.count(*shard, found, &truth);
+            metrics::measured(*shard, held.meter.recall(*shard).recall);
+            if harder && let Some(opened) = held.shards.get(shard) {
                 opened.set_tier(opened.tier() + 1);
             }
         }
@@ -291,6 +299,23 @@ mod tests {
     #[test]
     fn a_whole_query_is_taken() {
         assert!(query().validate().is_ok());
+    }
+
+    #[test]
+    fn numbers_at_their_limits_are_taken_and_one_more_is_refused() {
+        let check = |k: usize, interests: usize| {
+            let query = Query {
+                k,
+                interests: vec![0.5; 2 * interests],
+                ..query()
+            };
+            query.validate().map_err(|refused| refused.to_string())
+        };
+        assert_eq!(check(1_000, 16), Ok(()));
+        let many = "k: is 1001, must be 1 to 1000";
+        assert_eq!(check(1_001, 16), Err(many.to_owned()));
+        let many = "interests: has 17 vectors, must have 1 to 16";
+        assert_eq!(check(1_000, 17), Err(many.to_owned()));
     }
 
     #[test]

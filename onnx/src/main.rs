@@ -28,10 +28,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<ExitCode> {
     let cli = Cli::parse();
-    telemetry::init(&TelemetryConfig {
-        level: cli.log,
-        format: Format::Pretty,
-    });
+    telemetry::init(&TelemetryConfig::logs(&cli.log, Format::Pretty));
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     match cli.command {
         Command::Data(data) => prepare(data)?,

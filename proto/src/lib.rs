@@ -17,5 +17,7 @@ pub mod inference {
     tonic::include_proto!("inference");
 }
 
+pub mod roles;
+
 /// The compiled file descriptors, for server reflection and for tables over all RPCs.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/twotower.bin"));

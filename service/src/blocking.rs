@@ -4,6 +4,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use tokio::{
@@ -12,17 +13,23 @@ use tokio::{
 };
 use tracing::error;
 
+use crate::metrics::{self, Pool};
+
 /// A bounded pool of blocking work; clones share its permits.
 ///
 /// Work that must not starve other work gets a pool of its own.
 #[derive(Clone, Debug)]
 pub struct Blocking {
     permits: Arc<Semaphore>,
+    times: Pool,
 }
 
 /// The right to run one task; given back when the task ends, or when it is dropped unused.
 #[derive(Debug)]
-pub struct Permit(#[expect(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
+pub struct Permit {
+    permit: OwnedSemaphorePermit,
+    times: Pool,
+}
 
 /// Why a task gave no result.
 #[derive(Debug, thiserror::Error)]
@@ -36,14 +43,15 @@ pub enum Error {
 }
 
 impl Blocking {
-    /// Runs at most `permits` tasks at once; 0 means one a core.
-    pub fn new(permits: usize) -> Self {
+    /// Runs at most `permits` tasks at once, 0 means one a core; metrics know the pool as `name`.
+    pub fn new(name: &'static str, permits: usize) -> Self {
         let permits = match permits {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             permits => permits,
         };
         Self {
             permits: Arc::new(Semaphore::new(permits)),
+            times: Pool::new(name),
         }
     }
 
@@ -52,14 +60,37 @@ impl Blocking {
     /// # Errors
     /// [`Error::ShutDown`], never while the pool lives.
     pub async fn permit(&self) -> Result<Permit, Error> {
+        let asked = Instant::now();
         let permit = Arc::clone(&self.permits).acquire_owned().await;
-        permit.map(Permit).map_err(|_| Error::ShutDown)
+        self.times.waited(asked.elapsed());
+        permit
+            .map(|permit| self.with(permit))
+            .map_err(|_| Error::ShutDown)
     }
 
     /// Returns the right to run one task, if nobody has to wait for it.
     pub fn try_permit(&self) -> Option<Permit> {
         let permit = Arc::clone(&self.permits).try_acquire_owned();
-        permit.ok().map(Permit)
+        permit.ok().map(|permit| {
+            self.times.waited(Duration::ZERO);
+            self.with(permit)
+        })
+    }
+
+    /// Runs a task that is known to be short on this thread, at once.
+    pub fn run_here<T>(&self, task: impl FnOnce() -> T) -> T {
+        self.times.waited(Duration::ZERO);
+        let begun = Instant::now();
+        let result = task();
+        self.times.took(begun.elapsed());
+        result
+    }
+
+    fn with(&self, permit: OwnedSemaphorePermit) -> Permit {
+        Permit {
+            permit,
+            times: self.times.clone(),
+        }
     }
 
     /// Runs `task` on a blocking thread once a permit is free.
@@ -106,8 +137,13 @@ impl Permit {
     /// # Errors
     /// [`Error::Panicked`].
     pub fn run_here<T>(self, task: impl FnOnce() -> T) -> Result<T, Error> {
+        let begun = Instant::now();
         let result = catch_unwind(AssertUnwindSafe(task));
-        drop(self);
+        self.times.took(begun.elapsed());
+        drop(self.permit);
+        if result.is_err() {
+            metrics::panicked();
+        }
         result.map_err(|payload| Error::Panicked(crate::panic::message(&*payload).to_owned()))
     }
 }
@@ -125,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_more_tasks_run_at_once_than_there_are_permits() {
-        let pool = Blocking::new(2);
+        let pool = Blocking::new("tests", 2);
         let running = Arc::new(AtomicUsize::new(0));
         let (release, gate) = mpsc::channel::<()>();
         let gate = Arc::new(std::sync::Mutex::new(gate));
@@ -154,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panicking_task_is_an_error_and_returns_its_permit() {
-        let pool = Blocking::new(1);
+        let pool = Blocking::new("tests", 1);
         let failed = pool.run(|| panic!("the model is on fire")).await;
         let message = failed.unwrap_err().to_string();
         assert_eq!(message, "blocking task panicked: the model is on fire");

@@ -4,9 +4,10 @@ use std::{net::SocketAddr, path::Path, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::telemetry::TelemetryConfig;
+use crate::{identity::IdentityConfig, telemetry::TelemetryConfig};
 
 mod layers;
+mod nearest;
 mod secrets;
 
 /// The settings of one binary.
@@ -14,7 +15,10 @@ pub trait Settings: DeserializeOwned + Serialize {
     /// Listening and limits.
     fn server(&self) -> &ServerConfig;
 
-    /// Logs.
+    /// Certificates, tokens and roles.
+    fn identity(&self) -> &IdentityConfig;
+
+    /// Logs, metrics and traces.
     fn telemetry(&self) -> &TelemetryConfig;
 
     /// Checks what the types cannot.
@@ -36,7 +40,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A layer names a setting that does not exist.
-    #[error("{origin} sets `{key}`, which is no setting of {name}")]
+    #[error("{origin} sets `{key}`, which is no setting of {name}{}", hint(.nearest.as_deref()))]
     Unknown {
         /// The binary.
         name: String,
@@ -44,6 +48,8 @@ pub enum Error {
         key: String,
         /// The file or environment variable.
         origin: String,
+        /// The setting that was meant, if one is named alike.
+        nearest: Option<String>,
     },
     /// A layer is not TOML, or a value is not of its setting's type.
     #[error("settings of {name}: {source}")]
@@ -72,6 +78,8 @@ pub enum Error {
 pub struct ServerConfig {
     /// Where to listen, `host:port`; port 0 takes any free one.
     pub listen: String,
+    /// Where operators' calls are answered, `host:port`; empty for where all are.
+    pub admin_listen: String,
     /// Concurrent calls of one connection.
     pub max_streams: u32,
     /// The longest message that a call may send; services pass it to `max_decoding_message_size`.
@@ -80,6 +88,10 @@ pub struct ServerConfig {
     pub max_header_bytes: u32,
     /// Connections open at once; one more is closed as soon as it is accepted.
     pub max_connections: usize,
+    /// Calls under way at once, over all connections.
+    pub max_in_flight: usize,
+    /// Calls a second of one caller; 0 for any number.
+    pub calls_per_second: u32,
     /// Threads that answer calls; 0 means one a core.
     pub workers: usize,
     /// A connection that was silent for this long is pinged.
@@ -108,7 +120,19 @@ impl ServerConfig {
     ///
     /// A server that listens on every address is asked at the loopback one.
     pub fn local_uri(&self) -> String {
-        let mut address = self.listen.clone();
+        Self::uri(&self.listen)
+    }
+
+    /// Returns the address that an operator on this machine reaches the server at.
+    pub fn local_admin_uri(&self) -> String {
+        match self.admin_listen.is_empty() {
+            true => self.local_uri(),
+            false => Self::uri(&self.admin_listen),
+        }
+    }
+
+    fn uri(listen: &str) -> String {
+        let mut address = listen.to_owned();
         if let Ok(mut parsed) = address.parse::<SocketAddr>()
             && parsed.ip().is_unspecified()
         {
@@ -122,17 +146,26 @@ impl ServerConfig {
     }
 
     fn validate(&self) -> Result<(), Error> {
-        let port = self.listen.rsplit_once(':').map(|(_, port)| port);
+        let is_address = |listen: &str| {
+            let port = listen.rsplit_once(':').map(|(_, port)| port);
+            port.is_some_and(|port| port.parse::<u16>().is_ok())
+        };
         check(
             "server.listen",
-            port.is_some_and(|port| port.parse::<u16>().is_ok()),
+            is_address(&self.listen),
             "must be host:port",
+        )?;
+        check(
+            "server.admin_listen",
+            self.admin_listen.is_empty() || is_address(&self.admin_listen),
+            "must be host:port, or empty",
         )?;
         for (key, positive) in [
             ("server.max_streams", self.max_streams > 0),
             ("server.max_message_bytes", self.max_message_bytes > 0),
             ("server.max_header_bytes", self.max_header_bytes > 0),
             ("server.max_connections", self.max_connections > 0),
+            ("server.max_in_flight", self.max_in_flight > 0),
             (
                 "server.keepalive_interval",
                 !self.keepalive_interval.is_zero(),
@@ -211,9 +244,23 @@ pub fn print<C: Serialize>(settings: &C) -> Result<String, Error> {
     Ok(toml::to_string(&table)?)
 }
 
+/// Asks whether another setting was meant.
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map_or(String::new(), |nearest| {
+        format!("; did you mean `{nearest}`?")
+    })
+}
+
 fn checked<C: Settings>(settings: C) -> Result<C, Error> {
     settings.server().validate()?;
     settings.telemetry().validate()?;
+    let server = settings.server();
+    let listen = [server.listen.as_str(), server.admin_listen.as_str()];
+    let listen = match server.admin_listen.is_empty() {
+        true => &listen[..1],
+        false => &listen[..],
+    };
+    settings.identity().validate(listen)?;
     settings.validate()?;
     Ok(settings)
 }

@@ -3,34 +3,39 @@
 use std::{
     future::Future,
     io,
+    net::SocketAddr,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use futures::Stream;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::OwnedSemaphorePermit,
     time::{Sleep, sleep},
 };
-use tonic::transport::server::{Connected, TcpConnectInfo};
-use tracing::{debug, warn};
+use tonic::transport::server::Connected;
 
-use crate::{config::ServerConfig, drain::Shutdown};
+use crate::{
+    connection::{answers::Answers, socket::Socket},
+    drain::Shutdown,
+    metrics,
+};
+
+pub(crate) mod accept;
+pub(crate) mod answers;
+mod socket;
 
 /// How many bytes a connection must have sent to have begun to speak: HTTP/2's preface.
 const GREETING: usize = 24;
-/// How long accepting waits after it failed, e.g. for want of file descriptors.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// One accepted connection.
 pub(crate) struct Connection {
-    socket: TcpStream,
+    socket: Socket,
+    peer: Peer,
     cut: Pin<Box<dyn Future<Output = ()> + Send>>,
     greeting: Option<Greeting>,
+    _counted: metrics::Open,
     _place: OwnedSemaphorePermit,
 }
 
@@ -40,53 +45,36 @@ struct Greeting {
     timer: Pin<Box<Sleep>>,
 }
 
-/// Accepts connections, at most `config.max_connections` at once; all end when `cutting` says so.
-pub(crate) fn accept(
-    listener: TcpListener,
-    config: &ServerConfig,
-    cutting: Shutdown,
-) -> impl Stream<Item = io::Result<Connection>> {
-    let places = Arc::new(Semaphore::new(config.max_connections));
-    let patience = config.keepalive_interval;
-    futures::stream::unfold(listener, move |listener| {
-        let (places, cutting) = (Arc::clone(&places), cutting.clone());
-        async move {
-            loop {
-                let (socket, peer) = match listener.accept().await {
-                    Ok(accepted) => accepted,
-                    Err(cause) => {
-                        warn!(%cause, "a connection could not be accepted");
-                        sleep(PAUSE).await;
-                        continue;
-                    }
-                };
-                let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                    debug!(%peer, "a connection too many was closed");
-                    continue;
-                };
-                let connection = Connection::new(socket, patience, cutting, place);
-                return Some((Ok(connection), listener));
-            }
-        }
-    })
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// Where it is.
+    pub(crate) address: SocketAddr,
+    /// The DNS names of its certificate; none without one.
+    pub(crate) names: Vec<String>,
+    /// Whether it came in where operators do.
+    pub(crate) admin: bool,
+    /// What is not sent to it yet.
+    pub(crate) answers: Answers,
 }
 
 impl Connection {
     fn new(
-        socket: TcpStream,
+        socket: Socket,
+        peer: Peer,
         patience: Duration,
         cutting: Shutdown,
         place: OwnedSemaphorePermit,
     ) -> Self {
-        // Small answers must not wait for an acknowledgement; a socket that refuses still works.
-        let _ = socket.set_nodelay(true);
         Self {
             socket,
+            peer,
             cut: Box::pin(async move { cutting.requested().await }),
             greeting: Some(Greeting {
                 bytes: 0,
                 timer: Box::pin(sleep(patience)),
             }),
+            _counted: metrics::Open::connection(),
             _place: place,
         }
     }
@@ -99,6 +87,14 @@ impl Connection {
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
             Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Fails if an answer should have been sent long ago. Pings let it be looked at every now and then.
+    fn check_answers(&self) -> io::Result<()> {
+        match self.peer.answers.are_overdue() {
+            true => Err(io::ErrorKind::TimedOut.into()),
+            false => Ok(()),
         }
     }
 
@@ -123,6 +119,7 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.check_cut(context)?;
+        self.check_answers()?;
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(context, buffer)?;
         self.check_greeting(context, buffer.filled().len() - before)?;
@@ -158,14 +155,15 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check_cut(context)?;
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.socket.connect_info()
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }

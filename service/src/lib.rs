@@ -1,11 +1,12 @@
 //! The shell of every binary: command line, config, telemetry, health, limits, deadline, drain.
 //!
 //! Ground floor of the house; depends on no other crate of it and knows nothing of recommendation.
-//! A binary's `main` is one call of [`run`]; its `serve` ends in one call of [`server::serve`].
+//! A binary's `main` is one call of [`run`]; its `serve` ends in one call of [`server::Server::serve`].
 //!
 //! - [`shell`][]: the command line, from arguments to exit status
 //! - [`config`][]: defaults, file and environment, checked before anything is bound
-//! - [`telemetry`][]: logs
+//! - [`telemetry`][]: logs, metrics and traces; [`metrics`] is what is measured of every server
+//! - [`identity`][]: certificates, tokens and roles; [`client`] connects our own servers by them
 //! - [`server`][]: the gRPC server with its limits; [`health`], [`deadline`] and [`drain`] are its parts
 //! - [`blocking`][]: where native code runs, off the async workers; [`changes`][]: a value as a stream, for calls that watch
 //! - [`status`][]: errors as callers see them
@@ -16,10 +17,13 @@ use tokio::net::TcpListener;
 
 pub mod blocking;
 pub mod changes;
+pub mod client;
 pub mod config;
 pub mod deadline;
 pub mod drain;
 pub mod health;
+pub mod identity;
+pub mod metrics;
 pub mod server;
 pub mod shell;
 pub mod status;
@@ -28,6 +32,7 @@ pub mod telemetry;
 mod connection;
 mod output;
 mod panic;
+mod systemd;
 
 pub use config::Settings;
 

@@ -1,16 +1,31 @@
 //! The gRPC server around a binary's services: limits, deadlines, health, reflection, drain.
 
+use std::{sync::Arc, time::Duration};
+
 use anyhow::Context as _;
-use tokio::net::TcpListener;
-use tonic::{service::Routes, transport::Server};
+use tokio::{net::TcpListener, time::timeout};
+use tonic::{service::Routes, transport};
 use tonic_health::pb::health_server::HealthServer;
-use tracing::{info, info_span, warn};
+use tracing::{info, warn};
 
 use crate::{
-    config::ServerConfig, connection, drain::Shutdown, health::Health, server::guard::GuardLayer,
+    config::ServerConfig,
+    connection::accept::{Door, accept},
+    drain::Shutdown,
+    health::Health,
+    identity::{Identity, IdentityConfig, Roles, access::Table},
+    metrics::{self, Calls},
+    server::{
+        entry::{Entry, EntryLayer, Rooms},
+        guard::GuardLayer,
+        rate::Rate,
+    },
+    systemd,
 };
 
+mod entry;
 mod guard;
+mod rate;
 
 /// The longest message that a service decodes unless its `ServerConfig` says otherwise, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
@@ -19,58 +34,131 @@ pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 /// has no bound.
 const MAX_LOCAL_RESETS: usize = 1024;
 
-/// Serves `routes` on `listener` until `shutdown`, then drains.
-///
-/// Each call of `routes` ends at its deadline (in its extensions: [`crate::deadline::Deadline`]),
-/// and a panic in one is INTERNAL for that call only. `grpc.health.v1` answers from `health`, and
-/// reflection tells of the services that `health` names, from the encoded file descriptor sets
-/// `descriptors`. Services bound their messages themselves, by `max_decoding_message_size`.
-///
-/// Drain: health turns NOT_SERVING, no connection is accepted, calls in flight go on for at most
-/// `config.drain`; then their connections are cut.
-///
-/// # Errors
-/// If the descriptors are malformed, or the server fails.
-pub async fn serve(
-    listener: TcpListener,
-    config: &ServerConfig,
-    routes: Routes,
-    descriptors: &[&[u8]],
-    health: Health,
-    shutdown: Shutdown,
-) -> anyhow::Result<()> {
-    let guard = GuardLayer::new(config.default_deadline, config.max_deadline);
-    let mut routes = Routes::from(routes.into_axum_router().layer(guard))
-        .add_service(HealthServer::new(health.clone()));
-    if config.reflection {
-        routes = reflect(routes, descriptors, &health).context("malformed file descriptors")?;
-    }
-    // Ends every connection when requested, and also when this future is dropped.
-    let (cut, cutting) = Shutdown::manual();
-    let serving = builder(config)
-        .trace_fn(|request| info_span!("call", method = request.uri().path()))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(connection::accept(listener, config, cutting), async {
-            shutdown.requested().await;
-            info!("draining");
-            health.drain();
-        });
-    tokio::pin!(serving);
-    let overdue = async {
-        shutdown.requested().await;
-        tokio::time::sleep(config.drain).await;
-    };
-    tokio::select! {
-        served = &mut serving => return Ok(served?),
-        () = overdue => {}
-    }
-    warn!(drain = ?config.drain, "calls are still in flight, their connections are cut");
-    cut.request();
-    Ok(serving.await?)
+/// How long a connection with TLS is used for new calls.
+const AGE: Duration = Duration::from_secs(3600);
+/// How long connections that are cut may take to end.
+const LAST: Duration = Duration::from_secs(1);
+
+/// What a server is, beside what it answers.
+#[derive(Clone, Copy)]
+pub struct Server<'a> {
+    /// Listening and limits.
+    pub config: &'a ServerConfig,
+    /// Who it is, and how callers say who they are.
+    pub identity: &'a IdentityConfig,
+    /// Which roles may make which call; a call that is not in it nobody may make, where callers are asked.
+    pub roles: Roles,
+    /// Encoded file descriptor sets, for reflection.
+    pub descriptors: &'a [&'a [u8]],
 }
 
-fn builder(config: &ServerConfig) -> Server {
-    Server::builder()
+impl Server<'_> {
+    /// Serves `routes` on `listener`, and on `admin_listen`, until `shutdown`, then drains.
+    ///
+    /// Each call ends at its deadline (in its extensions: [`crate::deadline::Deadline`]), and a panic in one is INTERNAL for that call
+    /// only. `grpc.health.v1` answers from `health`, and reflection tells of the services that `health` names. Services bound their
+    /// messages themselves, by `max_decoding_message_size`.
+    ///
+    /// Drain: health turns NOT_SERVING, no connection is accepted, calls in flight go on for at most
+    /// `config.drain`; then their connections are cut.
+    ///
+    /// # Errors
+    /// If a certificate or key cannot be read, an address cannot be bound, the descriptors are malformed, or the server fails.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        routes: Routes,
+        health: Health,
+        shutdown: Shutdown,
+    ) -> anyhow::Result<()> {
+        metrics::begin();
+        let config = self.config;
+        let identity = Arc::new(Identity::load(self.identity)?);
+        let doors = self.doors(listener).await?;
+        let routes = self.routes(routes, &health, &identity)?;
+        // Ends every connection when requested, and also when this future is dropped.
+        let (cut, cutting) = Shutdown::manual();
+        systemd::ready();
+        let serving = builder(config, identity.tls.is_some())
+            .add_routes(routes)
+            .serve_with_incoming_shutdown(accept(doors, config, identity, cutting), async {
+                shutdown.requested().await;
+                info!("draining");
+                systemd::stopping();
+                health.drain();
+            });
+        tokio::pin!(serving);
+        let overdue = async {
+            shutdown.requested().await;
+            tokio::time::sleep(config.drain).await;
+        };
+        tokio::select! {
+            served = &mut serving => return Ok(served?),
+            () = overdue => {}
+        }
+        warn!(drain = ?config.drain, "calls are still in flight, their connections are cut");
+        cut.request();
+        match timeout(LAST, serving).await {
+            Ok(served) => Ok(served?),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Where calls come in.
+    async fn doors(&self, listener: TcpListener) -> anyhow::Result<Vec<Door>> {
+        let mut doors = vec![Door {
+            listener,
+            admin: false,
+        }];
+        let address = &self.config.admin_listen;
+        if !address.is_empty() {
+            let listener = TcpListener::bind(address).await;
+            let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+            info!(address = %listener.local_addr()?, "listening for operators");
+            doors.push(Door {
+                listener,
+                admin: true,
+            });
+        }
+        Ok(doors)
+    }
+
+    /// All that is answered, behind the entry.
+    fn routes(
+        &self,
+        routes: Routes,
+        health: &Health,
+        identity: &Arc<Identity>,
+    ) -> anyhow::Result<Routes> {
+        let config = self.config;
+        let guard = GuardLayer::new(config.default_deadline, config.max_deadline);
+        let mut routes = Routes::from(routes.into_axum_router().layer(guard))
+            .add_service(HealthServer::new(health.clone()));
+        if config.reflection {
+            routes = reflect(routes, self.descriptors, health).context("malformed descriptors")?;
+        }
+        let table = Table::new(self.roles);
+        let entry = EntryLayer::new(Entry {
+            calls: Calls::new(table.paths()),
+            table,
+            identity: Arc::clone(identity),
+            rate: Rate::new(config.calls_per_second),
+            rooms: Rooms::new(config.max_in_flight),
+            time: (config.default_deadline, config.max_deadline),
+            apart: !config.admin_listen.is_empty(),
+        });
+        Ok(Routes::from(routes.into_axum_router().layer(entry)))
+    }
+}
+
+fn builder(config: &ServerConfig, tls: bool) -> transport::Server {
+    let builder = transport::Server::builder();
+    // Whoever was let in by a certificate or an authority that is taken out must come in again.
+    let builder = match tls {
+        true => builder.max_connection_age(AGE),
+        false => builder,
+    };
+    builder
         .max_concurrent_streams(config.max_streams)
         .http2_max_local_error_reset_streams(Some(MAX_LOCAL_RESETS))
         .http2_max_header_list_size(config.max_header_bytes)

@@ -16,8 +16,10 @@ use tonic_health::pb::{
 use tracing::info;
 
 use crate::{
+    client::Connector,
     config::{self, Settings},
     drain::Shutdown,
+    identity::Identity,
     output,
     telemetry::{self, Format},
 };
@@ -72,7 +74,8 @@ impl<C: Settings + 'static> Shell<C> {
             commands: Vec::new(),
         };
         shell.command("health", |settings: C, probe: Probe| async move {
-            health(&settings.server().local_uri(), &probe.service).await
+            let connector = Connector::new(settings.identity())?;
+            health(&connector, &settings.server().local_uri(), &probe.service).await
         })
     }
 
@@ -109,14 +112,21 @@ impl<C: Settings + 'static> Shell<C> {
             output::line(config::print(&settings)?.trim_end());
             return Ok(());
         }
-        let mut logs = settings.telemetry().clone();
-        logs.format = options.log.unwrap_or(logs.format);
-        telemetry::init(&logs);
+        let mut told = settings.telemetry().clone();
+        told.format = options.log.unwrap_or(told.format);
 
         let runtime = runtime(settings.server().workers)?;
         let done = match matches.subcommand() {
-            None => runtime.block_on(listen_and(serve, settings)),
+            None => {
+                let within = runtime.enter();
+                let telemetry = telemetry::start(&told, self.name)?;
+                drop(within);
+                let served = runtime.block_on(listen_and(serve, settings));
+                drop(telemetry);
+                served
+            }
             Some((asked, matches)) => {
+                telemetry::init(&told);
                 let command = self
                     .commands
                     .into_iter()
@@ -152,6 +162,8 @@ where
     F: FnOnce(C, TcpListener, Shutdown) -> Fut,
     Fut: Future<Output = anyhow::Result<()>>,
 {
+    // What cannot be read is told before a port is open.
+    Identity::load(settings.identity())?;
     let shutdown = Shutdown::on_signals().context("cannot listen for signals")?;
     let address = settings.server().listen.clone();
     let listener = TcpListener::bind(&address)
@@ -162,12 +174,12 @@ where
 }
 
 /// Succeeds if the server at `uri` says that `service` serves.
-async fn health(uri: &str, service: &str) -> anyhow::Result<()> {
+async fn health(connector: &Connector, uri: &str, service: &str) -> anyhow::Result<()> {
     let endpoint = Endpoint::from_shared(uri.to_owned())?
         .connect_timeout(PROBE)
         .timeout(PROBE);
-    let channel = endpoint
-        .connect()
+    let channel = connector
+        .connect(endpoint)
         .await
         .with_context(|| format!("no server at {uri}"))?;
     let request = HealthCheckRequest {

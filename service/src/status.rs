@@ -34,6 +34,14 @@ pub const MEMBERS_EPOCH: &str = "MEMBERS_EPOCH";
 pub const QUEUE_FULL: &str = "QUEUE_FULL";
 /// So much is under way that the call could only be answered late; `RetryInfo` says when to try again.
 pub const OVERLOADED: &str = "OVERLOADED";
+/// Who calls is not known: no token or certificate, or one that is not accepted.
+pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
+/// Who calls may not make this call.
+pub const ROLE_MISSING: &str = "ROLE_MISSING";
+/// The caller makes more calls than one caller may; `RetryInfo` says when to try again.
+pub const RATE_EXCEEDED: &str = "RATE_EXCEEDED";
+/// The server has as many calls under way as it takes; `RetryInfo` says when to try again.
+pub const TOO_MANY_CALLS: &str = "TOO_MANY_CALLS";
 /// The call's deadline passed.
 pub const DEADLINE: &str = "DEADLINE";
 /// Too few of the eligible items could be searched.
@@ -56,20 +64,24 @@ pub fn invalid(field: impl Into<String>, description: impl Into<String>) -> Stat
     violations(vec![(field.into(), description.into())])
 }
 
-/// The most violations that an answer names, and the most characters of each: headers have room for so much.
+/// The most violations that an answer names, and the most that each of their two texts takes in a header.
 const VIOLATIONS: (usize, usize) = (20, 160);
+/// The most that a message takes in a header. Clients bound the headers of an answer, some to 8 KiB in all, and the details repeat what
+/// the message says.
+const MESSAGE: usize = 1024;
 
 /// INVALID_ARGUMENT for several fields, as (field, description); cut to what an answer has room for.
 pub fn violations(violations: Vec<(String, String)>) -> Status {
     let (most, length) = VIOLATIONS;
-    let cut = |text: String| match text.char_indices().nth(length) {
-        Some((at, _)) => format!("{}...", &text[..at]),
-        None => text,
-    };
     let violations = violations.into_iter().take(most);
-    let violations: Vec<(String, String)> = violations
-        .map(|(field, what)| (cut(field), cut(what)))
+    let mut violations: Vec<(String, String)> = violations
+        .map(|(field, what)| (cut(field, length), cut(what, length)))
         .collect();
+    let mut left = 2 * MESSAGE;
+    violations.retain(|(field, what)| {
+        left = left.saturating_sub(field.len() + what.len());
+        left > 0
+    });
     let message = violations
         .iter()
         .map(|(field, description)| format!("{field}: {description}"))
@@ -81,7 +93,23 @@ pub fn violations(violations: Vec<(String, String)>) -> Status {
         .collect();
     let mut details = info(INVALID_FIELD);
     details.set_bad_request(violations);
+    let message = cut(message, MESSAGE);
     Status::with_error_details(Code::InvalidArgument, message, details)
+}
+
+/// Ends a text where it has taken `most` bytes of a header: each byte of what is not plain ASCII takes three.
+fn cut(mut text: String, most: usize) -> String {
+    let mut taken = 0;
+    let over = text.char_indices().find(|(_, letter)| {
+        let plain = matches!(letter, ' '..='~') && *letter != '%';
+        taken += if plain { 1 } else { 3 * letter.len_utf8() };
+        taken > most
+    });
+    if let Some((at, _)) = over {
+        text.truncate(at);
+        text.push_str("...");
+    }
+    text
 }
 
 /// FAILED_PRECONDITION: the state asked for is not there; the same call may work elsewhere or later.
@@ -109,6 +137,26 @@ pub fn overloaded(retry_after: Duration, message: impl Into<String>) -> Status {
     shed(OVERLOADED, retry_after, message)
 }
 
+/// RESOURCE_EXHAUSTED: the caller makes more calls than one caller may; the next is taken after `retry_after`.
+pub fn rate_exceeded(retry_after: Duration, message: impl Into<String>) -> Status {
+    shed(RATE_EXCEEDED, retry_after, message)
+}
+
+/// RESOURCE_EXHAUSTED: the server has as many calls under way as it takes.
+pub fn too_many_calls(retry_after: Duration, message: impl Into<String>) -> Status {
+    shed(TOO_MANY_CALLS, retry_after, message)
+}
+
+/// UNAUTHENTICATED: who calls is not known.
+pub fn unauthenticated(message: impl Into<String>) -> Status {
+    with_reason(Code::Unauthenticated, UNAUTHENTICATED, message)
+}
+
+/// PERMISSION_DENIED: who calls may not make this call.
+pub fn role_missing(message: impl Into<String>) -> Status {
+    with_reason(Code::PermissionDenied, ROLE_MISSING, message)
+}
+
 /// DEADLINE_EXCEEDED.
 pub fn deadline_exceeded(message: impl Into<String>) -> Status {
     with_reason(Code::DeadlineExceeded, DEADLINE, message)
@@ -125,7 +173,7 @@ pub fn internal() -> Status {
 
 /// A status of any code, with `reason` in its `ErrorInfo`.
 pub fn with_reason(code: Code, reason: &str, message: impl Into<String>) -> Status {
-    Status::with_error_details(code, message, info(reason))
+    Status::with_error_details(code, cut(message.into(), MESSAGE), info(reason))
 }
 
 /// Returns the reason that a status carries, if the house made it.
@@ -137,7 +185,11 @@ pub fn reason(status: &Status) -> Option<String> {
 fn shed(reason: &str, retry_after: Duration, message: impl Into<String>) -> Status {
     let mut details = info(reason);
     details.set_retry_info(Some(retry_after));
-    Status::with_error_details(Code::ResourceExhausted, message, details)
+    Status::with_error_details(
+        Code::ResourceExhausted,
+        cut(message.into(), MESSAGE),
+        details,
+    )
 }
 
 fn info(reason: &str) -> ErrorDetails {
@@ -172,6 +224,26 @@ mod tests {
         assert_eq!(reason(&status).as_deref(), Some(QUEUE_FULL));
         let status = overloaded(Duration::from_millis(20), "an answer would take 20ms");
         assert_eq!(reason(&status).as_deref(), Some(OVERLOADED));
+    }
+
+    #[test]
+    fn a_message_that_names_a_long_text_is_cut_to_what_a_header_has_room_for() {
+        for (letter, fit) in [('a', MESSAGE), ('é', MESSAGE / 6), ('%', MESSAGE / 3)] {
+            let text = letter.to_string().repeat(fit);
+            let status = not_found(MODEL_UNKNOWN, text.clone());
+            assert_eq!(status.message(), text);
+            let status = not_found(MODEL_UNKNOWN, format!("{text}{letter}"));
+            assert_eq!(status.message(), format!("{text}..."));
+        }
+    }
+
+    #[test]
+    fn many_long_fields_are_cut_to_what_a_header_has_room_for() {
+        let field = || ("é".repeat(500), "ü".repeat(500));
+        let status = violations((0..50).map(|_| field()).collect());
+        let headers = status.into_http::<()>();
+        let bytes = headers.headers().values().map(|value| value.len());
+        assert!(bytes.sum::<usize>() < 7 * 1024);
     }
 
     #[test]

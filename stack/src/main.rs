@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use stack::{client, demo, prepare, seed, serve};
+use stack::{certs, client, demo, prepare, seed, serve};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -31,6 +31,8 @@ enum Command {
     },
     /// Does what the demo does against servers that run already; does nothing that is done already.
     Seed(SeedArguments),
+    Certs(certs::Certs),
+    Token(certs::Token),
     #[command(flatten)]
     Client(client::Command),
 }
@@ -72,6 +74,8 @@ fn main() -> anyhow::Result<()> {
             &arguments.user_tower,
             &arguments.gateway,
         )),
+        Command::Certs(certs) => certs.run(),
+        Command::Token(token) => token.run(),
         Command::Client(command) => runtime.block_on(client::run(command)),
     }
 }

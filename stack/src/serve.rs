@@ -16,10 +16,7 @@ use crate::{
 /// # Errors
 /// If there is nothing to serve, a port is taken, or a part fails.
 pub async fn run(work: &Path, port: u16) -> anyhow::Result<()> {
-    telemetry::init(&TelemetryConfig {
-        level: "info".to_owned(),
-        format: Format::Pretty,
-    });
+    telemetry::init(&TelemetryConfig::logs("info", Format::Pretty));
     let store = Store::open(&work.join("store").display().to_string())?;
     let current = store.current().await?;
     let current = current.with_context(|| {

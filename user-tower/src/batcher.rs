@@ -24,6 +24,7 @@ use crate::{
     batcher::estimate::{Estimate, Load, Running},
     config::BatcherConfig,
     error::Error,
+    metrics,
 };
 
 mod estimate;
@@ -257,6 +258,7 @@ impl Line {
         for job in &batch {
             users += Load::of(1, job.how.alone);
         }
+        metrics::batch(batch.len());
         let running = self.estimate.run(users);
         let takes = self.estimate.takes(users);
         let is_short = takes.is_some_and(|takes| takes <= self.config.in_place);

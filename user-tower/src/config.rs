@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use service::{
     Settings,
     config::{self, ServerConfig, check},
+    identity::IdentityConfig,
     telemetry::TelemetryConfig,
 };
 
@@ -22,7 +23,9 @@ pub struct Config {
     pub member: String,
     /// Listening and limits.
     pub server: ServerConfig,
-    /// Logs.
+    /// Certificates, tokens and roles.
+    pub identity: IdentityConfig,
+    /// Logs, metrics and traces.
     pub telemetry: TelemetryConfig,
     /// Where ONNX Runtime is.
     pub onnxruntime: OnnxRuntimeConfig,
@@ -117,6 +120,10 @@ impl Config {
 impl Settings for Config {
     fn server(&self) -> &ServerConfig {
         &self.server
+    }
+
+    fn identity(&self) -> &IdentityConfig {
+        &self.identity
     }
 
     fn telemetry(&self) -> &TelemetryConfig {

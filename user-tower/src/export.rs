@@ -18,11 +18,11 @@ use proto::v1::{
     ExportUsersRequest, StoredUser, item_ref::Name,
     user_tower_service_client::UserTowerServiceClient,
 };
-use service::Settings as _;
+use service::{Settings as _, client::Connector};
 use tracing::info;
 
 use crate::{
-    client,
+    client::{self, Address},
     config::Config,
     export::table::{Column, Table},
     grpc,
@@ -64,11 +64,12 @@ pub struct Exported {
 pub async fn command(config: Config, export: Export) -> anyhow::Result<()> {
     let uri = export
         .address
-        .unwrap_or_else(|| config.server().local_uri());
+        .unwrap_or_else(|| config.server().local_admin_uri());
+    let tower = Address::new(uri, &Connector::new(&config.identity)?);
     let style = ProgressStyle::with_template("{msg} {human_pos} users {per_sec}")?;
     let bar = ProgressBar::no_length().with_style(style);
     bar.set_message("exporting");
-    let done = self::export(&export.out, &uri, &bar).await?;
+    let done = self::export(&export.out, tower, &bar).await?;
     bar.finish_and_clear();
     info!(
         users = done.users,
@@ -79,14 +80,18 @@ pub async fn command(config: Config, export: Export) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes the users of the user tower at `uri` into the new directory `dir`; `bar` counts them.
+/// Writes the users of the user tower `tower` into the new directory `dir`; `bar` counts them.
 ///
 /// Each user is as of one moment; with copies of all members, `import` makes one whole of them.
 ///
 /// # Errors
 /// If the directory exists or cannot be written, or the server cannot be reached.
-pub async fn export(dir: &Path, uri: &str, bar: &ProgressBar) -> anyhow::Result<Exported> {
-    let channel = client::connect(uri).await?;
+pub async fn export(
+    dir: &Path,
+    tower: impl Into<Address>,
+    bar: &ProgressBar,
+) -> anyhow::Result<Exported> {
+    let channel = tower.into().connect().await?;
     anyhow::ensure!(!dir.exists(), "{} exists already", dir.display());
     let partial = dir.with_extension("partial");
     std::fs::create_dir_all(&partial).with_context(|| partial.display().to_string())?;

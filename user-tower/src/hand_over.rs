@@ -13,6 +13,7 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use generation::store::{Members, Store};
 use proto::v1::{ForgetUsersRequest, ImportUsersRequest};
+use service::client::Connector;
 use tracing::info;
 
 use crate::{
@@ -70,7 +71,8 @@ pub async fn command(config: Config, arguments: HandOver) -> anyhow::Result<()> 
     let (members, leaving) = (parse(&arguments.members)?, parse(&arguments.leaving)?);
     let begin = Instant::now();
     let lost = BTreeSet::from_iter(arguments.lost);
-    let done = hand_over(&store, &members, &leaving, &lost).await?;
+    let connector = Connector::new(&config.identity)?;
+    let done = hand_over(&connector, &store, &members, &leaving, &lost).await?;
     info!(
         epoch = done.epoch,
         copied = done.copied,
@@ -87,6 +89,7 @@ pub async fn command(config: Config, arguments: HandOver) -> anyhow::Result<()> 
 /// If a member is not to be reached or has another name, one that was a member is in no list, or somebody else changes
 /// MEMBERS. What was done until then harms nobody; run it again.
 pub async fn hand_over(
+    connector: &Connector,
     store: &Store,
     members: &BTreeMap<String, String>,
     leaving: &BTreeMap<String, String>,
@@ -110,7 +113,7 @@ pub async fn hand_over(
     );
     let mut peers = BTreeMap::new();
     for (name, uri) in all() {
-        peers.insert(name.clone(), Peer::connect(name, uri).await?);
+        peers.insert(name.clone(), Peer::connect(name, uri, connector).await?);
     }
 
     let mut done = HandedOver {

@@ -9,12 +9,17 @@ use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use proto::v1::{ImportUsersResponse, user_tower_service_client::UserTowerServiceClient};
-use service::Settings as _;
+use service::{Settings as _, client::Connector};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::info;
 
-use crate::{client, config::Config, export::EVENTS, import::chunk::Chunks};
+use crate::{
+    client::{self, Address},
+    config::Config,
+    export::EVENTS,
+    import::chunk::Chunks,
+};
 
 mod chunk;
 mod dataset;
@@ -55,12 +60,13 @@ pub struct Imported {
 pub async fn command(config: Config, import: Import) -> anyhow::Result<()> {
     let uri = import
         .address
-        .unwrap_or_else(|| config.server().local_uri());
+        .unwrap_or_else(|| config.server().local_admin_uri());
+    let tower = Address::new(uri, &Connector::new(&config.identity)?);
     let style = "{msg} {bar:40} {bytes}/{total_bytes} {bytes_per_sec} eta {eta}";
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(style)?);
     bar.set_message("importing");
     let begin = Instant::now();
-    let done = self::import(&import.data, &uri, &bar).await?;
+    let done = self::import(&import.data, tower, &bar).await?;
     bar.finish_and_clear();
     info!(
         recorded = done.recorded,
@@ -73,15 +79,19 @@ pub async fn command(config: Config, import: Import) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Streams the files in `dir` to the user tower at `uri`; `bar` counts the bytes of its files.
+/// Streams the files in `dir` to the user tower `tower`; `bar` counts the bytes of its files.
 ///
 /// May be repeated: events that are known already change nothing.
 ///
 /// # Errors
 /// If a line cannot be read (naming file and line), or the server refuses one or cannot be reached;
 /// what was sent before may be stored.
-pub async fn import(dir: &Path, uri: &str, bar: &ProgressBar) -> anyhow::Result<Imported> {
-    let channel = client::connect(uri).await?;
+pub async fn import(
+    dir: &Path,
+    tower: impl Into<Address>,
+    bar: &ProgressBar,
+) -> anyhow::Result<Imported> {
+    let channel = tower.into().connect().await?;
     let (sender, chunks) = mpsc::channel(AHEAD);
     let (dir, bar) = (dir.to_owned(), bar.clone());
     let reading = tokio::task::spawn_blocking(move || {

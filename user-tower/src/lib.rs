@@ -11,24 +11,27 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use generation::store::Store;
-use service::{blocking::Blocking, drain::Shutdown, health::Health, server};
+use service::{
+    blocking::Blocking, drain::Shutdown, health::Health, metrics::Generations, server::Server,
+};
 use tokio::net::TcpListener;
 
 use crate::{
     config::Config, grpc::Tower, members::Ownership, models::Models, redb_store::RedbStore,
 };
 
+pub mod client;
 pub mod config;
 pub mod export;
 pub mod hand_over;
 pub mod import;
 
 mod batcher;
-mod client;
 mod error;
 mod grpc;
 mod history;
 mod members;
+mod metrics;
 mod models;
 mod redb_store;
 mod retention;
@@ -51,12 +54,17 @@ pub async fn serve(
     encoder::session::init(&config.library()?)?;
     let store = Store::open(&config.store)?;
     let ownership = Arc::new(Ownership::open(&store, &config.member).await?);
-    let history =
-        Arc::new(RedbStore::open(&config.history, ownership.epoch()).context("the history")?);
+    let (file, epoch) = (config.history.clone(), ownership.epoch());
+    // Every page is compared with its checksum, which takes a while where there are many.
+    let opening = tokio::task::spawn_blocking(move || RedbStore::open(&file, epoch));
+    let history = tokio::select! {
+        opened = opening => Arc::new(opened?.context("the history")?),
+        () = shutdown.requested() => return Ok(()),
+    };
     let models = Arc::new(Models::new(
         store.clone(),
         &config,
-        Blocking::new(config.models.sessions),
+        Blocking::new("inference", config.models.sessions),
     ));
     let health = Health::new(&[
         grpc::EVENTS,
@@ -79,25 +87,29 @@ pub async fn serve(
         let health = health.clone();
         move |serves| services.iter().for_each(|name| health.set(name, serves))
     };
+    let generations = Generations::new("user-tower");
+    let models_say = |serves| {
+        let held = models.snapshot();
+        generations.tell(held.ids(), held.answering());
+        says(&[grpc::USERS, grpc::INFERENCE])(serves);
+    };
     // They end with the server: each either waits for `shutdown` or is dropped beside it.
     let background = async {
         tokio::join!(
-            models.follow(says(&[grpc::USERS, grpc::INFERENCE])),
+            models.follow(models_say),
             models.follow_log(),
             ownership.follow(&store, refresh),
             history.follow(says(&[grpc::EVENTS])),
             retention::follow(history.as_ref(), config.history.max_age),
         )
     };
-    let descriptors = [proto::DESCRIPTORS];
-    let serving = server::serve(
-        listener,
-        &config.server,
-        routes,
-        &descriptors,
-        health.clone(),
-        shutdown,
-    );
+    let server = Server {
+        config: &config.server,
+        identity: &config.identity,
+        roles: proto::roles::ROLES,
+        descriptors: &[proto::DESCRIPTORS],
+    };
+    let serving = server.serve(listener, routes, health.clone(), shutdown);
     tokio::select! {
         served = serving => served,
         _ = background => anyhow::bail!("the followers of the store ended"),

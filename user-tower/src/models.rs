@@ -173,7 +173,7 @@ impl Models {
         let dir = self.store.fetch_artifact(space).await?;
         let sessions = self.sessions;
         // A thread of its own: loading must not wait for inferences, nor they for it.
-        Blocking::new(1)
+        Blocking::new("opening", 1)
             .run(move || model::load(&dir, sessions))
             .await?
     }
@@ -182,7 +182,7 @@ impl Models {
     async fn start(&self, artifact: Loaded, generation: Generation) -> Result<Arc<Model>, Error> {
         let rows = match artifact.reads_rows {
             true => {
-                let opening = Blocking::new(1);
+                let opening = Blocking::new("opening", 1);
                 let rows = opening.run(move || ItemRows::open(&generation)).await??;
                 if let Err(cause) = rows.catch_up(&self.store).await {
                     warn!(%cause, "a model begins behind the catalog's log");

@@ -22,6 +22,7 @@ use crate::{
     config::HistoryConfig,
     error::Error,
     history::{Arrival, History, HistoryStore, Page, Selection, Tally, UserCopy, Write},
+    metrics,
     redb_store::{open::Opener, reads::Reads, writer::Writer},
 };
 
@@ -96,7 +97,7 @@ impl RedbStore {
             writer: Writer::start(Arc::clone(&shared), opener, config.keep, config.queue),
             shared,
             keep: config.keep,
-            reads: Blocking::new(0),
+            reads: Blocking::new("history", 0),
         })
     }
 
@@ -119,7 +120,9 @@ impl HistoryStore for RedbStore {
     }
 
     async fn read(&self, user: &str) -> Result<Arc<History>, Error> {
-        if let Some(history) = self.shared.cache.get(user) {
+        let kept = self.shared.cache.get(user);
+        metrics::looked("histories", kept.is_some());
+        if let Some(history) = kept {
             return Ok(history);
         }
         let (shared, user, keep) = (Arc::clone(&self.shared), user.to_owned(), self.keep);

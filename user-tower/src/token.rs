@@ -39,6 +39,8 @@ pub(crate) fn wanted(token: &str, user: &str) -> Option<Arrival> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -70,5 +72,29 @@ mod tests {
         let users: Vec<String> = (0..1_000).map(|user| user.to_string()).collect();
         let token = issue(users.iter().map(String::as_str), 1 << 60);
         assert!(token.len() <= BYTES_LIMIT, "{}", token.len());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        #[test]
+        fn whatever_a_caller_brings_is_read_or_refused(token in "[0-9a-f+. -]{0,60}|.{0,60}", user in ".{0,9}") {
+            let found = wanted(&token, &user);
+            prop_assert!(found.is_some() || !token.is_empty());
+        }
+
+        #[test]
+        fn a_token_of_any_users_says_the_same_of_each(
+            users in prop::collection::vec(".{0,9}", 1..5),
+            arrived: u64,
+            other in ".{0,9}",
+        ) {
+            let token = issue(users.iter().map(String::as_str), arrived);
+            for user in &users {
+                prop_assert_eq!(wanted(&token, user), Some(arrived));
+            }
+            let of_other = if users.contains(&other) { arrived } else { 0 };
+            prop_assert_eq!(wanted(&token, &other), Some(of_other));
+        }
     }
 }

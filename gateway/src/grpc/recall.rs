@@ -16,7 +16,7 @@ use futures::{
 use proto::v1::{
     self as pb, recall_result::Result as Outcome, recall_service_server::RecallService,
 };
-use service::{deadline::Deadline, drain::Shutdown, status};
+use service::{deadline::Deadline, drain::Shutdown, status, telemetry::Within};
 use tokio::{
     sync::Semaphore,
     task::JoinSet,
@@ -24,7 +24,7 @@ use tokio::{
 };
 use tonic::{Request, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
-use tracing::info;
+use tracing::{error, info};
 
 pub(super) use self::answer::duration;
 use self::query::query;
@@ -35,6 +35,7 @@ use crate::{
     config::{Config, RecallConfig},
     error::Error,
     last::LastUsers,
+    metrics,
     query::Query,
     recall::Recaller,
     shadow::{Compared, Shadow},
@@ -231,6 +232,7 @@ impl RecallService for Service {
         let stream_ends = Deadline::of(&request);
         let shared = self.0.clone();
         let shutdown = self.0.shutdown.clone();
+        let call = Within::current();
         let asked = request
             .into_inner()
             .take_until(async move { shutdown.requested().await });
@@ -239,16 +241,22 @@ impl RecallService for Service {
             let shared = shared.clone();
             // A task of its own: it goes on while the caller reads nothing, so that it gives back what it holds. It ends with the stream.
             let mut task = JoinSet::new();
-            task.spawn(async move {
+            task.spawn(call.clone().run(async move {
                 let recall = asked.recall.unwrap_or_default();
                 pb::StreamRecallResponse {
                     correlation_id: asked.correlation_id,
                     result: Some(shared.in_turn(recall, deadline).await),
                 }
-            });
+            }));
             async move {
-                let ended = task.join_next().await;
-                ended.and_then(Result::ok).ok_or_else(status::internal)
+                match task.join_next().await {
+                    Some(Ok(answer)) => Ok(answer),
+                    ended => {
+                        error!(?ended, "a recall of a stream did not end");
+                        service::metrics::panicked();
+                        Err(status::internal())
+                    }
+                }
             }
         });
         let answers = answers.try_buffer_unordered(UNDER_WAY);
@@ -271,7 +279,8 @@ impl Shared {
     /// Takes a place among those under way, or refuses soon.
     async fn enter(&self, deadline: Deadline) -> Result<Place<'_>, Error> {
         let patience = deadline.remaining().min(self.limits.patience);
-        self.admission.enter(Instant::now() + patience).await
+        let entered = self.admission.enter(Instant::now() + patience).await;
+        entered.inspect_err(|_| metrics::shed())
     }
 
     async fn recall(
@@ -281,6 +290,7 @@ impl Shared {
         deadline: Deadline,
     ) -> Result<pb::RecallResponse, Error> {
         let answer = self.recaller.recall(&query, deadline.remaining()).await?;
+        metrics::answered(answer.coverage.fraction(), &answer.degraded);
         // Popular items that stand in, and a part of the shards, take another time.
         if answer.degraded.is_empty() {
             place.answered_whole();
@@ -317,7 +327,7 @@ impl Shared {
         let serving = Compared::of(answer);
         query.generation.clone_from(&candidate);
         let shared = Arc::clone(self);
-        tokio::spawn(async move {
+        tokio::spawn(Within::current().run(async move {
             // Callers go first: where they wait, there is no place for it.
             match shared.admission.enter(Instant::now()).await {
                 Ok(_place) => {
@@ -327,7 +337,7 @@ impl Shared {
                 Err(_) => shared.shadow.skip(&serving.generation, &candidate),
             }
             drop(room);
-        });
+        }));
     }
 
     /// Recalls once there is a place for it.

@@ -23,7 +23,7 @@ use crate::{
     last::LastUsers,
     query::Query,
     recall::Recaller,
-    replica,
+    replica::{self, Connect},
     token::Keys,
     topology::Topology,
     user_tower::Who,
@@ -190,7 +190,7 @@ async fn live(
     let topology = Arc::new(Topology::new(
         shelf.store.clone(),
         &config,
-        network::connect,
+        Connect::new(network::connect),
     ));
     let following = topology.clone();
     tokio::spawn(async move { following.follow(|_| {}).await });

@@ -49,7 +49,7 @@ impl<H: Clone + Default + PartialEq + Send + Sync + 'static> Crew<H> {
             if self.followers.contains_key(address) {
                 continue;
             }
-            match Replica::new(address, self.connect_timeout, self.connect) {
+            match Replica::new(address, self.connect_timeout, &self.connect) {
                 Ok(replica) => {
                     let follower = Follower::start(Arc::new(replica), self.kind, orders);
                     self.followers.insert(address.clone(), follower);

@@ -164,7 +164,7 @@ impl Place {
 fn is_address(address: &str) -> bool {
     Endpoint::from_shared(address.to_owned()).is_ok_and(|endpoint| {
         let uri = endpoint.uri();
-        uri.scheme_str() == Some("http") && uri.host().is_some()
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
     })
 }
 
@@ -179,7 +179,7 @@ mod tests {
         for entry in [
             "",
             "127.0.0.1:50052",
-            "https://127.0.0.1:50052",
+            "ftp://127.0.0.1:50052",
             "dns://item-tower",
             "dns://:50052",
             "dns://item-tower:0",

@@ -164,6 +164,8 @@ async fn an_event_without_a_user_is_refused_by_name() {
         refused.message(),
         "events: has 1001 events, at most 1000 are allowed"
     );
+    let most = record(&house, vec![event("u", 1); 1_000]).await.unwrap();
+    assert_eq!((most.recorded, most.duplicates), (1, 999));
 }
 
 #[tokio::test]
@@ -208,6 +210,30 @@ async fn items_come_in_the_order_asked_and_unknown_ones_are_missing() {
     let found: Vec<_> = answer.items.iter().map(|item| item.id).collect();
     assert_eq!(found, [7, 2, 31]);
     assert_eq!(answer.missing, [items[2].clone(), key]);
+}
+
+#[tokio::test]
+async fn a_thousand_items_are_read_at_once_and_no_more() {
+    let (house, _) = House::usual().await;
+    let read = async |count| {
+        let item = ItemRef {
+            name: Some(Name::Id(7)),
+        };
+        let request = GetItemsRequest {
+            generation: String::new(),
+            items: vec![item; count],
+        };
+        CatalogServiceClient::new(house.channel())
+            .get_items(request)
+            .await
+    };
+    let most = read(1_000).await.unwrap().into_inner();
+    assert_eq!(most.items.len(), 1_000);
+    let refused = read(1_001).await.unwrap_err();
+    assert_eq!(
+        refused.message(),
+        "items: has 1001 items, at most 1000 are allowed"
+    );
 }
 
 #[tokio::test]
@@ -268,6 +294,7 @@ async fn popular_items_are_listed_up_to_the_limit() {
     assert_eq!(answer.generation, manifest.id);
     assert_eq!(answer.ids, [ITEMS, ITEMS - 1]);
     list(0).await.unwrap();
+    list(1_000).await.unwrap();
     let refused = list(1_001).await.unwrap_err();
     assert_eq!(refused.message(), "k: is 1001, at most 1000 is allowed");
 }

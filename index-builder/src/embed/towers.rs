@@ -7,6 +7,7 @@ use futures::{
     future::join_all,
     stream::{self, BoxStream, SelectAll},
 };
+use service::client::Connector;
 use tokio::sync::{Mutex, mpsc};
 use tracing::warn;
 
@@ -25,6 +26,7 @@ pub(super) type Answered = Result<(Vec<Entry>, Answer), Error>;
 /// # Errors
 /// If none can be reached, or one refuses at once.
 pub(super) async fn embed(
+    connector: &Connector,
     addresses: &[String],
     space: &str,
     deadline: Duration,
@@ -32,7 +34,7 @@ pub(super) async fn embed(
 ) -> Result<SelectAll<BoxStream<'static, Answered>>, Error> {
     let chunks = Arc::new(Mutex::new(chunks));
     let mut answers = SelectAll::new();
-    for tower in connect(addresses).await? {
+    for tower in connect(connector, addresses).await? {
         let (sent, awaited) = mpsc::channel(AHEAD);
         let requests = send(Arc::clone(&chunks), sent);
         let answered = tower.embed(space.to_owned(), deadline, requests).await?;
@@ -42,9 +44,11 @@ pub(super) async fn embed(
 }
 
 /// Connects to the item towers that can be reached; to one at least.
-async fn connect(addresses: &[String]) -> Result<Vec<ItemTower>, Error> {
+async fn connect(connector: &Connector, addresses: &[String]) -> Result<Vec<ItemTower>, Error> {
     let (mut towers, mut first) = (Vec::new(), None);
-    for connected in join_all(addresses.iter().map(|address| ItemTower::connect(address))).await {
+    let all = addresses.iter();
+    let all = all.map(|address| ItemTower::connect(connector, address));
+    for connected in join_all(all).await {
         match connected {
             Ok(tower) => towers.push(tower),
             Err(cause) => {

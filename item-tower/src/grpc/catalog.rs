@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use encoder::features::CatalogItem;
+use prost::Message as _;
 use proto::v1::{self as pb, catalog_service_server::CatalogService, item_ref::Name};
-use service::blocking::Blocking;
+use service::{blocking::Blocking, status};
 use tonic::{Request, Response, Status};
 
 use crate::{
@@ -19,6 +20,8 @@ use crate::{
 const POPULAR_DEFAULT: usize = 100;
 /// The most popular items of one call.
 const POPULAR_LIMIT: usize = 1_000;
+/// The longest answer: what a gateway decodes.
+const ANSWER_BYTES: usize = 32 << 20;
 
 /// Reads the catalog of what `shards` holds, and changes it.
 pub(crate) struct Service {
@@ -63,10 +66,20 @@ impl CatalogService for Service {
             .run(move || catalog::read(&held, asked))
             .await
             .map_err(Error::from)??;
-        Ok(Response::new(pb::GetItemsResponse {
+        let answer = pb::GetItemsResponse {
             items: read.items.into_iter().map(item).collect(),
             missing: read.missing.into_iter().map(pb::ItemRef::from).collect(),
-        }))
+        };
+        let bytes = answer.encoded_len();
+        if bytes > ANSWER_BYTES {
+            return Err(status::invalid(
+                "items",
+                format!(
+                    "make an answer of {bytes} bytes, it may have at most {ANSWER_BYTES}; ask for fewer"
+                ),
+            ));
+        }
+        Ok(Response::new(answer))
     }
 
     async fn list_popular_items(
@@ -149,5 +162,22 @@ impl From<Asked> for pb::ItemRef {
                 Asked::Key(key) => Name::Key(key),
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_named_at_the_limit_are_taken_and_one_more_is_refused() {
+        let named = |count: u64| {
+            let items = (0..count).map(|id| pb::ItemRef::from(Asked::Id(id)));
+            let asked = asked(items.collect()).map_err(|refused| refused.to_string());
+            asked.map(|asked| asked.len())
+        };
+        assert_eq!(named(1_000), Ok(1_000));
+        let over = "items: is 1001, may be at most 1000";
+        assert_eq!(named(1_001), Err(over.to_owned()));
     }
 }

@@ -133,6 +133,37 @@ mod tests {
         }))
     }
 
+    fn keyword(values: usize) -> Option<Kind> {
+        Some(Kind::Keyword(pb::KeywordIn {
+            attribute: "a".to_owned(),
+            values: vec!["x".to_owned(); values],
+        }))
+    }
+
+    #[test]
+    fn a_filter_at_its_limits_is_taken() {
+        let conditions = |count| vec![pb::Condition { kind: keyword(1) }; count];
+        let most_conditions = pb::Filter {
+            must: conditions(30),
+            should: conditions(30),
+            must_not: conditions(4),
+        };
+        let ids = vec![
+            pb::ItemRef {
+                name: Some(Name::Id(1))
+            };
+            5_000
+        ];
+        let has = Some(Kind::HasId(pb::HasId { items: ids }));
+        let most_values = pb::Filter {
+            should: vec![pb::Condition { kind: has }],
+            ..must(keyword(5_000))
+        };
+        for filter in [most_conditions, most_values] {
+            assert!(matches!(from_wire(Some(filter)), Ok(Some(_))));
+        }
+    }
+
     #[test]
     fn a_filter_without_conditions_is_none() {
         assert_eq!(from_wire(Some(pb::Filter::default())).ok(), Some(None));
@@ -161,12 +192,6 @@ mod tests {
 
     #[test]
     fn what_is_no_filter_is_refused_in_words() {
-        let keyword = |values| {
-            Some(Kind::Keyword(pb::KeywordIn {
-                attribute: "a".to_owned(),
-                values: vec!["x".to_owned(); values],
-            }))
-        };
         let nobody = Some(Kind::HasId(pb::HasId {
             items: vec![pb::ItemRef { name: None }],
         }));

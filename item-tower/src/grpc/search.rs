@@ -42,10 +42,11 @@ impl SearchService for Service {
         &self,
         request: Request<pb::GetVectorsRequest>,
     ) -> Result<Response<pb::GetVectorsResponse>, Status> {
+        let deadline = Deadline::of(&request);
         let request = request.into_inner();
         let snapshot = self.shards.snapshot();
         let held = snapshot.get(&request.generation)?;
-        let (ids, vectors) = search::vectors(held, &request.ids, request.as_of)?;
+        let (ids, vectors) = search::vectors(held, &request.ids, request.as_of, deadline).await?;
         let bytes = vectors.iter().flat_map(|number| number.to_le_bytes());
         Ok(Response::new(pb::GetVectorsResponse {
             ids,

@@ -48,6 +48,11 @@ impl Snapshot {
         self.answering.as_deref()
     }
 
+    /// The newest delta that the generation which answers has taken up.
+    pub(crate) fn delta(&self) -> Option<u64> {
+        Some(self.find(self.answering()?)?.delta())
+    }
+
     /// Whether `id` is held.
     pub(crate) fn holds(&self, id: &str) -> bool {
         self.find(id).is_some()

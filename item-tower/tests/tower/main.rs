@@ -5,3 +5,4 @@ mod embedding;
 mod rig;
 mod serving;
 mod updates;
+mod vectors;

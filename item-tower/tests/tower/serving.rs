@@ -225,6 +225,8 @@ async fn the_catalog_of_a_generation_is_read() {
             .contains_key("year")
     );
     assert_eq!(found.missing, [by_id(51), key]);
+    let most = get(&tower, &generation, vec![by_id(1); 1_000]).await;
+    assert_eq!(most.unwrap().items.len(), 1_000);
     let over = get(&tower, &generation, vec![by_id(1); 1_001])
         .await
         .unwrap_err();
@@ -252,6 +254,11 @@ async fn the_catalog_of_a_generation_is_read() {
         .unwrap()
         .into_inner();
     assert_eq!(all.ids.len(), 50);
+    tower
+        .catalog()
+        .list_popular_items(popular(1_000))
+        .await
+        .unwrap();
     let over = tower
         .catalog()
         .list_popular_items(popular(1_001))

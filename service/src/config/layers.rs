@@ -6,9 +6,9 @@ use ::config::{
     Config, ConfigBuilder, ConfigError, File, FileFormat, Value, ValueKind, builder::DefaultState,
 };
 
-use super::Error;
+use super::{Error, nearest::nearest};
 
-/// The defaults of `[server]` and `[telemetry]`, under those of every binary that has them.
+/// The defaults of `[server]`, `[identity]` and `[telemetry]`, under those of every binary that has them.
 const SHELL: &str = include_str!("../../config.toml");
 
 /// Merges `defaults`, `file` and the variables of `environment` that begin with the name.
@@ -36,7 +36,12 @@ pub(super) fn merge(
             .add_source(toml(&text))
             .build()
             .map_err(|source| malformed(ConfigError::Message(format!("{origin}: {source}"))))?;
-        refuse_unknown(name, &origin, "", &layer.cache, &known.cache)?;
+        refuse_unknown(&layer.cache, &known.cache, "").map_err(|key| Error::Unknown {
+            name: name.to_owned(),
+            nearest: nearest(&known.cache, &key),
+            key,
+            origin,
+        })?;
         builder = builder.add_source(layer);
     }
     let prefix = format!("{}__", name.to_uppercase().replace('-', "_"));
@@ -50,6 +55,7 @@ pub(super) fn merge(
             None => {
                 return Err(Error::Unknown {
                     name: name.to_owned(),
+                    nearest: nearest(&known.cache, &key),
                     key,
                     origin: format!("environment variable {variable}"),
                 });
@@ -79,14 +85,8 @@ fn toml(text: &str) -> File<::config::FileSourceString, FileFormat> {
     File::from_str(text, FileFormat::Toml)
 }
 
-/// Refuses the first setting of `layer` that `known` does not have; an empty table there is free.
-fn refuse_unknown(
-    name: &str,
-    origin: &str,
-    path: &str,
-    layer: &Value,
-    known: &Value,
-) -> Result<(), Error> {
+/// Refuses the first setting of `layer`, which stands at `path`, that `known` does not have; an empty table there is free.
+fn refuse_unknown(layer: &Value, known: &Value, path: &str) -> Result<(), String> {
     let (ValueKind::Table(layer), ValueKind::Table(known)) = (&layer.kind, &known.kind) else {
         return Ok(());
     };
@@ -94,20 +94,21 @@ fn refuse_unknown(
         return Ok(());
     }
     for (key, value) in layer {
-        let path = match path {
-            "" => key.clone(),
-            path => format!("{path}.{key}"),
-        };
-        let Some(known) = known.get(key) else {
-            return Err(Error::Unknown {
-                name: name.to_owned(),
-                key: path,
-                origin: origin.to_owned(),
-            });
-        };
-        refuse_unknown(name, origin, &path, value, known)?;
+        let path = join(path, key);
+        match known.get(key) {
+            Some(known) => refuse_unknown(value, known, &path)?,
+            None => return Err(path),
+        }
     }
     Ok(())
+}
+
+/// The path of `name` in the section at `path`.
+pub(super) fn join(path: &str, name: &str) -> String {
+    match path {
+        "" => name.to_owned(),
+        path => format!("{path}.{name}"),
+    }
 }
 
 fn find<'a>(known: &'a Value, key: &str) -> Option<&'a Value> {

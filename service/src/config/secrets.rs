@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-/// Parts of a setting's name that say its text is a secret.
+/// Ends of a setting's name that say its text is a secret.
 const SECRET: [&str; 4] = ["secret", "password", "token", "credential"];
 
 /// Replaces every non-empty text under a secret name by `****`.
@@ -22,5 +22,5 @@ pub(super) fn mask(table: &mut Table) {
 }
 
 fn is_secret(key: &str) -> bool {
-    SECRET.iter().any(|part| key.contains(part))
+    SECRET.iter().any(|end| key.ends_with(end))
 }

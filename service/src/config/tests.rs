@@ -11,6 +11,8 @@ members = ["a"]
 [server]
 listen = "127.0.0.1:50052"
 
+[identity]
+
 [telemetry]
 
 [shards]
@@ -27,6 +29,7 @@ struct Sample {
     store: String,
     members: Vec<String>,
     server: ServerConfig,
+    identity: IdentityConfig,
     telemetry: TelemetryConfig,
     shards: Shards,
     auth: Auth,
@@ -49,6 +52,10 @@ struct Auth {
 impl Settings for Sample {
     fn server(&self) -> &ServerConfig {
         &self.server
+    }
+
+    fn identity(&self) -> &IdentityConfig {
+        &self.identity
     }
 
     fn telemetry(&self) -> &TelemetryConfig {
@@ -126,6 +133,27 @@ fn an_unknown_setting_is_named_with_where_it_stands() {
         message.contains("environment variable ITEM_TOWER__SHARD__REFRESH sets `shard.refresh`"),
         "{message}"
     );
+}
+
+#[test]
+fn an_unknown_setting_is_answered_with_the_nearest_known_one() {
+    for (text, nearest) in [
+        ("[shards]\nrefesh = \"1s\"\n", "shards.refresh"),
+        ("[shard]\nrefresh = \"1s\"\n", "shards"),
+        ("[server]\nmax_stream = 5\n", "server.max_streams"),
+        // In the wrong section, or in none.
+        ("[shards]\nworkers = 1\n", "server.workers"),
+        ("drain = \"1s\"\n", "server.drain"),
+    ] {
+        let message = refusal(text, &[]);
+        let expected = format!("; did you mean `{nearest}`?");
+        assert!(message.ends_with(&expected), "{message}");
+    }
+    let message = refusal("", &[("ITEM_TOWER__SERVER__DRIAN", "1s")]);
+    let expected = "which is no setting of item-tower; did you mean `server.drain`?";
+    assert!(message.ends_with(expected), "{message}");
+    let message = refusal("zebra = 1\n", &[]);
+    assert!(message.ends_with("no setting of item-tower"), "{message}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use tonic::{
 use tower::{Layer, Service};
 use tracing::error;
 
-use crate::{deadline::Deadline, panic, status};
+use crate::{deadline::Deadline, metrics, panic, status};
 
 /// Guards every call of the service under it.
 #[derive(Clone, Copy, Debug)]
@@ -78,7 +78,10 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let GuardLayer { default, most } = self.layer;
-        let deadline = Deadline::from_headers(request.headers(), default, most);
+        // Since the call came in, if that was noted.
+        let known = request.extensions().get::<Deadline>().copied();
+        let deadline =
+            known.unwrap_or_else(|| Deadline::from_headers(request.headers(), default, most));
         request.extensions_mut().insert(deadline);
         let handler = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
         Box::pin(async move {
@@ -159,6 +162,7 @@ fn passed() -> Status {
 
 fn panicked(payload: &(dyn std::any::Any + Send)) -> Status {
     error!(cause = panic::message(payload), "a handler panicked");
+    metrics::panicked();
     status::internal()
 }
 

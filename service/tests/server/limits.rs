@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use service::status;
 use tokio::io::AsyncReadExt as _;
+use tonic::Code;
+use tonic_types::StatusExt as _;
 
-use crate::sample::{ask, start};
+use crate::{
+    http2::{Bare, SETTINGS},
+    sample::{ask, start},
+};
 
 #[tokio::test]
 async fn a_connection_that_says_nothing_is_closed() {
@@ -37,35 +43,67 @@ async fn a_connection_too_many_is_closed_and_the_others_live() {
 #[tokio::test]
 async fn the_limits_stand_in_the_settings_frame() {
     let running = start(|_| {}).await;
-    let mut socket = tokio::net::TcpStream::connect(running.address)
-        .await
-        .unwrap();
-    let hello = [
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(),
-        &[0, 0, 0, 4, 0, 0, 0, 0, 0],
-    ];
-    tokio::io::AsyncWriteExt::write_all(&mut socket, &hello.concat())
-        .await
-        .unwrap();
-    let mut header = [0; 9];
-    socket.read_exact(&mut header).await.unwrap();
-    assert_eq!(header[3], 4, "the first frame is SETTINGS");
-    let mut payload = vec![0; usize::from(u16::from_be_bytes([header[1], header[2]]))];
-    socket.read_exact(&mut payload).await.unwrap();
-    let settings: Vec<(u16, u32)> = payload
-        .chunks_exact(6)
+    let mut client = Bare::connect(running.address).await;
+    let first = client.next().await.unwrap();
+    assert_eq!(first.kind, SETTINGS, "the first frame is SETTINGS");
+    let pairs = first.payload.chunks_exact(6);
+    let settings: Vec<(u16, u32)> = pairs
         .map(|pair| {
             let id = u16::from_be_bytes([pair[0], pair[1]]);
             (id, u32::from_be_bytes([pair[2], pair[3], pair[4], pair[5]]))
         })
         .collect();
     let (max_concurrent_streams, max_header_list_size) = (3, 6);
-    assert!(
-        settings.contains(&(max_concurrent_streams, 200)),
-        "{settings:?}"
+    for limit in [
+        (max_concurrent_streams, 200),
+        (max_header_list_size, 16 * 1024),
+    ] {
+        assert!(settings.contains(&limit), "{settings:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_calls_too_often_is_told_when_to_call_again() {
+    let running = start(|config| config.calls_per_second = 1).await;
+    let mut client = running.sample().await;
+    client.check(ask("")).await.unwrap();
+    let mut refused = None;
+    while refused.is_none() {
+        refused = client.check(ask("")).await.err();
+    }
+    let refused = refused.unwrap();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(
+        status::reason(&refused).as_deref(),
+        Some(status::RATE_EXCEEDED)
     );
-    assert!(
-        settings.contains(&(max_header_list_size, 16 * 1024)),
-        "{settings:?}"
+    let again = refused.get_details_retry_info().unwrap().retry_delay;
+    assert!(again.is_some_and(|again| again <= Duration::from_secs(1)));
+}
+
+#[tokio::test]
+async fn a_call_too_many_is_refused_and_one_fits_when_another_ends() {
+    let running = start(|config| config.max_in_flight = 1).await;
+    let (mut first, mut second) = (running.sample().await, running.sample().await);
+    let mut hanging = Box::pin(first.check(ask("hang")));
+    let refused = loop {
+        tokio::select! {
+            _ = &mut hanging => panic!("it hangs"),
+            answer = second.check(ask("")) => {
+                if let Err(refused) = answer {
+                    break refused;
+                }
+            }
+        }
+    };
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(
+        status::reason(&refused).as_deref(),
+        Some(status::TOO_MANY_CALLS)
     );
+    // Whether the server is healthy is told all the same.
+    let mut health = running.health_client().await;
+    health.check(ask("")).await.unwrap();
+    drop(hanging);
+    while second.check(ask("")).await.is_err() {}
 }

@@ -10,14 +10,17 @@ use std::{
 use serde::{Deserialize, Serialize};
 use service::{
     Settings,
+    client::Connector,
     config::{self, ServerConfig},
     deadline::Deadline,
     drain::{Shutdown, Trigger},
     health::Health,
-    server,
+    identity::{IdentityConfig, Roles},
+    server::Server,
     telemetry::TelemetryConfig,
 };
 use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_stream::Stream;
 use tonic::{
     Request, Response, Status,
     body::Body,
@@ -38,12 +41,17 @@ pub(crate) const NAME: &str = "twotower.v1.SampleService";
 #[derive(Deserialize, Serialize)]
 struct Config {
     server: ServerConfig,
+    identity: IdentityConfig,
     telemetry: TelemetryConfig,
 }
 
 impl Settings for Config {
     fn server(&self) -> &ServerConfig {
         &self.server
+    }
+
+    fn identity(&self) -> &IdentityConfig {
+        &self.identity
     }
 
     fn telemetry(&self) -> &TelemetryConfig {
@@ -122,18 +130,39 @@ pub(crate) struct Running {
     served: JoinHandle<anyhow::Result<()>>,
 }
 
+/// Who may call the sample service.
+const ROLES: Roles = &[
+    ("/twotower.v1.SampleService/Check", &["reader", "service"]),
+    ("/twotower.v1.SampleService/Watch", &["admin"]),
+];
+
 pub(crate) async fn start(change: impl FnOnce(&mut ServerConfig)) -> Running {
-    let defaults = "[server]\nlisten = \"127.0.0.1:0\"\n[telemetry]\n";
-    let mut config = config::parse::<Config>(defaults).unwrap().server;
-    change(&mut config);
+    start_as(|config, _| change(config)).await
+}
+
+/// Starts a server that knows who calls.
+pub(crate) async fn start_as(
+    change: impl FnOnce(&mut ServerConfig, &mut IdentityConfig),
+) -> Running {
+    let defaults = "[server]\nlisten = \"127.0.0.1:0\"\n[identity]\n[telemetry]\n";
+    let parsed = config::parse::<Config>(defaults).unwrap();
+    let (mut config, mut identity) = (parsed.server, parsed.identity);
+    change(&mut config, &mut identity);
     let listener = TcpListener::bind(&config.listen).await.unwrap();
     let address = listener.local_addr().unwrap();
     let health = Health::new(&[NAME]);
     let (trigger, shutdown) = Shutdown::manual();
     let service = health.clone();
     let served = tokio::spawn(async move {
-        let routes = Routes::new(Renamed(HealthServer::new(Sample)));
-        server::serve(listener, &config, routes, &[], service, shutdown).await
+        let sample = HealthServer::new(Sample).max_decoding_message_size(config.max_message_bytes);
+        let routes = Routes::new(Renamed(sample));
+        let server = Server {
+            config: &config,
+            identity: &identity,
+            roles: ROLES,
+            descriptors: &[],
+        };
+        server.serve(listener, routes, service, shutdown).await
     });
     Running {
         address,
@@ -160,6 +189,40 @@ impl Running {
     > {
         let renamed = |request| rename(request, "grpc.health.v1.Health", NAME);
         HealthClient::new(self.channel().await.map_request(renamed))
+    }
+
+    pub(crate) fn endpoint(&self, scheme: &str) -> Endpoint {
+        Endpoint::from_shared(format!("{scheme}://{}", self.address)).unwrap()
+    }
+
+    /// The sample service, connected to by `connector`.
+    pub(crate) async fn sample_by(
+        &self,
+        connector: &Connector,
+    ) -> Result<
+        HealthClient<
+            impl GrpcService<Body, ResponseBody = Body, Error = tonic::transport::Error> + use<>,
+        >,
+        tonic::transport::Error,
+    > {
+        let renamed = |request| rename(request, "grpc.health.v1.Health", NAME);
+        let channel = connector.connect(self.endpoint("https")).await?;
+        Ok(HealthClient::new(channel.map_request(renamed)))
+    }
+
+    /// Calls the sample service with `messages` that come one by one.
+    pub(crate) async fn stream_to_sample(
+        &self,
+        connector: &Connector,
+        messages: impl Stream<Item = HealthCheckRequest> + Send + 'static,
+    ) -> Result<(), Status> {
+        let channel = connector.connect(self.endpoint("https")).await.unwrap();
+        let mut client = tonic::client::Grpc::new(channel);
+        client.ready().await.unwrap();
+        let path = format!("/{NAME}/Check").parse().unwrap();
+        let codec = tonic_prost::ProstCodec::<HealthCheckRequest, HealthCheckResponse>::default();
+        let call = client.client_streaming(Request::new(messages), path, codec);
+        call.await.map(|_| ())
     }
 
     /// Requests the shutdown and waits until the server ended; fails after `limit`.

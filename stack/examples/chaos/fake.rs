@@ -15,7 +15,6 @@ use proto::v1::{
     search_service_server::{SearchService, SearchServiceServer},
 };
 use service::{
-    config::ServerConfig,
     drain::{Shutdown, Trigger},
     health::Health,
     status,
@@ -67,7 +66,7 @@ impl Fake {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let uri = format!("http://{}", listener.local_addr()?);
         let config: gateway::config::Config = service::config::parse(gateway::config::DEFAULTS)?;
-        let config: ServerConfig = config.server;
+        let (config, identity) = (config.server, config.identity);
         let service = Service {
             tower: SearchServiceClient::new(tower),
             told: Arc::clone(told),
@@ -77,8 +76,13 @@ impl Fake {
         let (running, shutdown) = Shutdown::manual();
         tokio::spawn(async move {
             let routes = Routes::new(SearchServiceServer::new(service));
-            let sets = [proto::DESCRIPTORS];
-            service::server::serve(listener, &config, routes, &sets, health, shutdown).await
+            let server = service::server::Server {
+                config: &config,
+                identity: &identity,
+                roles: proto::roles::ROLES,
+                descriptors: &[proto::DESCRIPTORS],
+            };
+            server.serve(listener, routes, health, shutdown).await
         });
         Ok(Self {
             uri,

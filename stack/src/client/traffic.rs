@@ -5,9 +5,12 @@ use proto::v1::{
     SetTrafficPolicyRequest, traffic_service_client::TrafficServiceClient,
 };
 use serde_json::{Value, json};
-use tonic::{Code, transport::Channel};
+use tonic::Code;
 
-use super::{connection::Connection, failure, table, words};
+use super::{
+    connection::{Connection, Gateway},
+    failure, table, words,
+};
 
 /// What is to serve.
 #[derive(Debug, clap::Args)]
@@ -97,7 +100,7 @@ impl Traffic {
 }
 
 /// Asks which generations answer; a gateway whose config does not let it decide that does not tell.
-pub(crate) async fn known(channel: Channel) -> anyhow::Result<Option<pb::Traffic>> {
+pub(crate) async fn known(channel: Gateway) -> anyhow::Result<Option<pb::Traffic>> {
     let mut gateway = TrafficServiceClient::new(channel);
     match gateway.get_traffic(GetTrafficRequest {}).await {
         Ok(found) => Ok(found.into_inner().traffic),

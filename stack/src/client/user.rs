@@ -7,10 +7,9 @@ use proto::v1::{
     catalog_service_client::CatalogServiceClient, event_service_client::EventServiceClient,
 };
 use serde_json::{Value, json};
-use tonic::transport::Channel;
 
 use super::{
-    connection::Connection,
+    connection::{Connection, Gateway},
     failure, item, json,
     table::{self, Table},
     words,
@@ -56,7 +55,7 @@ impl User {
 }
 
 /// Titles by the ids and keys of items. They are an extra: without a catalog, events go by ids and keys alone.
-async fn titles(channel: Channel, events: &[Event]) -> HashMap<String, String> {
+async fn titles(channel: Gateway, events: &[Event]) -> HashMap<String, String> {
     let items: Vec<ItemRef> = events
         .iter()
         .rev()

@@ -1,4 +1,4 @@
-//! What compose.yaml and the Dockerfile name exists, and every sample config is one that its binary takes.
+//! What compose.yaml, the Dockerfile and the monitoring name exists, and every sample config is one that its binary takes.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 #[derive(Deserialize)]
 struct Compose {
@@ -17,8 +17,24 @@ struct Compose {
 
 #[derive(Deserialize)]
 struct Service {
+    image: String,
+    #[serde(default)]
     command: Vec<String>,
     user: String,
+    #[serde(default)]
+    read_only: bool,
+    #[serde(default)]
+    tmpfs: Vec<String>,
+    #[serde(default)]
+    cap_drop: Vec<String>,
+    #[serde(default)]
+    cap_add: Vec<String>,
+    #[serde(default)]
+    security_opt: Vec<String>,
+    #[serde(default)]
+    privileged: bool,
+    mem_limit: Option<String>,
+    pids_limit: Option<u32>,
     volumes: Vec<String>,
     #[serde(default)]
     environment: BTreeMap<String, String>,
@@ -39,12 +55,59 @@ struct Healthcheck {
     test: Vec<String>,
 }
 
+/// prometheus.yml, as far as it says whom to ask.
+#[derive(Deserialize)]
+struct Scraping {
+    scrape_configs: Vec<Job>,
+}
+
+#[derive(Deserialize)]
+struct Job {
+    job_name: String,
+    static_configs: Vec<Targets>,
+}
+
+#[derive(Deserialize)]
+struct Targets {
+    targets: Vec<String>,
+}
+
+/// alerts.yml, as far as it says where to read on.
+#[derive(Deserialize)]
+struct Alerts {
+    groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    rules: Vec<Rule>,
+}
+
+#[derive(Deserialize)]
+struct Rule {
+    alert: String,
+    annotations: BTreeMap<String, String>,
+}
+
 fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
 fn compose() -> Compose {
-    serde_saphyr::from_str(&fs::read_to_string(workspace().join("compose.yaml")).unwrap()).unwrap()
+    yaml("compose.yaml")
+}
+
+fn yaml<T: DeserializeOwned>(path: &str) -> T {
+    serde_saphyr::from_str(&fs::read_to_string(workspace().join(path)).unwrap()).unwrap()
+}
+
+impl Compose {
+    /// The services that run a binary of ours.
+    fn ours(&self) -> impl Iterator<Item = (&String, &Service)> {
+        self.services
+            .iter()
+            .filter(|(_, service)| service.image == "twotower:local")
+    }
 }
 
 /// The binary `name` beside `twotower`; `make test` builds them all first.
@@ -94,8 +157,11 @@ fn settings(service: &Service) -> toml::Table {
 }
 
 fn port(settings: &toml::Table) -> u16 {
-    let listen = settings["server"]["listen"].as_str().unwrap();
-    listen.rsplit_once(':').unwrap().1.parse().unwrap()
+    port_of(settings["server"]["listen"].as_str().unwrap())
+}
+
+fn port_of(address: &str) -> u16 {
+    address.rsplit_once(':').unwrap().1.parse().unwrap()
 }
 
 #[test]
@@ -167,7 +233,7 @@ fn every_health_probe_is_one_that_its_binary_knows() {
         assert!(set.len() > 5);
         set
     };
-    for (name, service) in &compose().services {
+    for (name, service) in compose().ours() {
         let Some(probe) = &service.healthcheck else {
             continue;
         };
@@ -219,15 +285,59 @@ fn every_job_of_compose_is_a_command_that_exists() {
 }
 
 #[test]
+fn containers_are_confined_and_bounded() {
+    let compose = compose();
+    assert!(compose.services.len() >= 8);
+    for (name, service) in &compose.services {
+        let user: u32 = service.user.parse().unwrap();
+        assert_ne!(user, 0, "{name} runs as root");
+        assert!(service.read_only, "{name} may write to its image");
+        assert!(
+            service.tmpfs.iter().all(|mount| mount.contains(":size=")),
+            "{name} may fill the memory by files"
+        );
+        assert_eq!(service.cap_drop, ["ALL"], "{name} has capabilities");
+        assert!(
+            service.cap_add.is_empty() && !service.privileged,
+            "{name} has capabilities"
+        );
+        assert!(
+            service
+                .security_opt
+                .contains(&"no-new-privileges:true".to_owned()),
+            "{name} may gain rights"
+        );
+        let memory = service.mem_limit.as_deref().unwrap_or("");
+        assert!(memory.ends_with('g'), "{name} may take all memory");
+        assert!(
+            service.pids_limit.is_some_and(|most| most > 0),
+            "{name} may start any number of processes"
+        );
+        for published in &service.ports {
+            assert!(
+                published.starts_with("127.0.0.1:"),
+                "{name} can be reached from elsewhere at {published}"
+            );
+        }
+    }
+}
+
+#[test]
 fn containers_run_as_nobody_in_particular_on_the_shared_volume() {
     let compose = compose();
-    for (name, service) in &compose.services {
+    for (name, service) in compose.ours() {
         assert_eq!(service.user, "10001", "{name}");
+        assert_eq!(service.volumes, ["store:/var/lib/twotower"], "{name}");
+    }
+    for (name, service) in &compose.services {
         for volume in &service.volumes {
+            let source = volume.split_once(':').unwrap().0;
+            let file = source.strip_prefix("./").map(|at| workspace().join(at));
             assert!(
-                compose
-                    .volumes
-                    .contains_key(volume.split_once(':').unwrap().0),
+                match file {
+                    Some(file) => file.exists() && volume.ends_with(":ro"),
+                    None => compose.volumes.contains_key(source),
+                },
                 "{name}: {volume}"
             );
         }
@@ -242,9 +352,86 @@ fn containers_run_as_nobody_in_particular_on_the_shared_volume() {
 }
 
 #[test]
+fn every_server_of_compose_is_scraped_where_it_tells_its_metrics() {
+    let compose = compose();
+    let scraping: Scraping = yaml("deploy/prometheus/prometheus.yml");
+    let mut scraped = BTreeMap::new();
+    for job in scraping.scrape_configs {
+        for target in job.static_configs.into_iter().flat_map(|one| one.targets) {
+            let host = target.rsplit_once(':').unwrap().0.to_owned();
+            assert_eq!(compose.services[&host].command[0], job.job_name);
+            scraped.insert(host, port_of(&target));
+        }
+    }
+    let told: BTreeMap<String, u16> = compose
+        .ours()
+        .filter(|(_, service)| service.healthcheck.is_some())
+        .map(|(name, service)| {
+            let settings = settings(service);
+            let metrics = settings["telemetry"]["metrics"].as_str().unwrap();
+            (name.clone(), port_of(metrics))
+        })
+        .collect();
+    assert_eq!(scraped, told);
+}
+
+#[test]
+fn every_alert_has_its_part_of_the_runbook() {
+    let runbook = fs::read_to_string(workspace().join("docs/operations.md")).unwrap();
+    let headings: Vec<String> = runbook
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| anchor(line.trim_start_matches('#').trim()))
+        .collect();
+    let alerts: Alerts = yaml("deploy/prometheus/alerts.yml");
+    let rules: Vec<Rule> = alerts
+        .groups
+        .into_iter()
+        .flat_map(|group| group.rules)
+        .collect();
+    assert!(rules.len() > 20);
+    for rule in rules {
+        let link = &rule.annotations["runbook"];
+        let part = link.strip_prefix("docs/operations.md#").unwrap();
+        assert!(
+            headings.iter().any(|heading| heading == part),
+            "{} leads to {link}, which is not there",
+            rule.alert
+        );
+    }
+}
+
+#[test]
+fn every_test_that_the_faults_are_covered_by_is_there() {
+    let runbook = fs::read_to_string(workspace().join("docs/operations.md")).unwrap();
+    let named: Vec<(&str, &str)> = runbook
+        .split('`')
+        .filter_map(|quoted| quoted.split_once(".rs::"))
+        .collect();
+    assert!(named.len() > 50);
+    for (file, test) in named {
+        let source = fs::read_to_string(workspace().join(format!("{file}.rs")));
+        assert!(
+            source.is_ok_and(|source| source.contains(&format!("fn {test}("))),
+            "{file}.rs has no {test}"
+        );
+    }
+}
+
+/// The anchor that a heading gets where Markdown is shown.
+fn anchor(heading: &str) -> String {
+    heading
+        .to_lowercase()
+        .chars()
+        .filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-'))
+        .map(|letter| if letter == ' ' { '-' } else { letter })
+        .collect()
+}
+
+#[test]
 fn the_dockerfile_copies_what_exists_and_what_compose_runs() {
     let dockerfile = fs::read_to_string(workspace().join("Dockerfile")).unwrap();
-    for (name, service) in &compose().services {
+    for (name, service) in compose().ours() {
         assert!(
             dockerfile.contains(&format!("/out/{} ", service.command[0])),
             "{name} runs a binary that the image lacks"

@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod deployment;
+mod hostile;
 mod house;
 mod reindex;
+mod samples;
+mod secure;
 mod strangers;

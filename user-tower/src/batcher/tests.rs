@@ -44,7 +44,7 @@ fn gated_by(config: BatcherConfig) -> Gated {
         seen.lock().unwrap().push(users.len());
         model(users)
     });
-    let batcher = Batcher::new(encode, &config, Blocking::new(1), 1);
+    let batcher = Batcher::new(encode, &config, Blocking::new("inference", 1), 1);
     Gated {
         batcher: Arc::new(batcher),
         tokens,
@@ -303,7 +303,7 @@ async fn short_inferences_run_where_they_are_asked_for_and_still_in_batches() {
         in_place: FAR,
         ..CONFIG
     };
-    let batcher = Batcher::new(encode, &config, Blocking::new(1), 1);
+    let batcher = Batcher::new(encode, &config, Blocking::new("inference", 1), 1);
     let ask = |id| batcher.embed(vec![user(id)], How::default(), Deadline::after(FAR));
     // How long the first takes is not known.
     ask("0").await.unwrap();
@@ -342,7 +342,7 @@ async fn a_model_that_panics_fails_its_batch_and_nothing_after_it() {
             _ => model(users),
         });
         let config = BatcherConfig { in_place, ..CONFIG };
-        let batcher = Batcher::new(encode, &config, Blocking::new(1), 1);
+        let batcher = Batcher::new(encode, &config, Blocking::new("inference", 1), 1);
         let ask = |id| batcher.embed(vec![user(id)], How::default(), Deadline::after(FAR));
         ask("0").await.unwrap();
         assert!(matches!(ask("panic").await, Err(Error::Embedding)));
@@ -358,7 +358,7 @@ async fn those_who_come_while_a_batch_waits_share_it_and_are_answered_with_it() 
         max_wait: FAR,
         ..CONFIG
     };
-    let batcher = Batcher::new(encode, &config, Blocking::new(1), 1);
+    let batcher = Batcher::new(encode, &config, Blocking::new("inference", 1), 1);
     let began = tokio::time::Instant::now();
     let ask = async |id, after| {
         tokio::time::sleep(after).await;

@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     grpc::{Tower, read, write},
     history::{Removal, Write},
-    token,
+    metrics, token,
 };
 
 #[tonic::async_trait]
@@ -33,6 +33,7 @@ impl EventService for Tower {
         let tally = self
             .write_for(request.members_epoch, users(), write)
             .await?;
+        metrics::recorded(tally.recorded);
         Ok(Response::new(RecordEventsResponse {
             consistency_token: token::issue(users(), tally.arrived),
             recorded: u32::try_from(tally.recorded).unwrap_or(u32::MAX),

@@ -8,9 +8,10 @@ use proto::v1::{
     generation_service_client::GenerationServiceClient,
     user_tower_service_client::UserTowerServiceClient,
 };
+use service::client::Connector;
 use tonic::transport::Channel;
 
-use crate::client;
+use crate::client::Address;
 
 /// How long a member may take to go by the new MEMBERS.
 const FOLLOW: Duration = Duration::from_secs(60);
@@ -25,8 +26,12 @@ pub(super) struct Peer {
 
 impl Peer {
     /// Connects to the member `name`, whom `uri` must lead to.
-    pub(super) async fn connect(name: &str, uri: &str) -> anyhow::Result<Self> {
-        let channel = client::connect(uri).await?;
+    pub(super) async fn connect(
+        name: &str,
+        uri: &str,
+        connector: &Connector,
+    ) -> anyhow::Result<Self> {
+        let channel = Address::new(uri, connector).connect().await?;
         let peer = Self {
             users: UserTowerServiceClient::new(channel.clone()),
             generations: GenerationServiceClient::new(channel),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use moka::sync::Cache;
 use tracing::debug;
 
-use crate::batcher::Embedded;
+use crate::{batcher::Embedded, metrics};
 
 /// About what the cache takes for a user beside the name and the vectors, in bytes.
 const ENTRY: usize = 160;
@@ -57,6 +57,7 @@ impl Vectors {
             &self.misses
         };
         count.fetch_add(1, Relaxed);
+        metrics::looked("vectors", kept.is_some());
         kept.map(|(_, embedded)| embedded)
     }
 

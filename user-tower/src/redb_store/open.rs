@@ -3,9 +3,13 @@
 use std::path::Path;
 
 use redb::{Builder, Database, DatabaseError, ReadableTable as _};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::redb_store::{OpenError, migrate, now, schema};
+
+/// How far a repair has come when it begins, and when it has found the last commit whole or taken the one before, as redb tells it.
+const BEGUN: f64 = 0.1;
+const FALLEN_BACK: f64 = 0.5;
 
 /// Opens the database, at the start and after each failure.
 pub(super) type Opener = Box<dyn Fn() -> Result<Database, OpenError> + Send>;
@@ -19,16 +23,31 @@ pub(super) fn file(path: &Path, cache_bytes: usize, epoch: u64) -> Result<Databa
         })?;
     }
     let name = path.to_owned();
-    let database = Builder::new()
+    let mut database = Builder::new()
         .set_cache_size(cache_bytes)
-        .set_repair_callback(move |_| {
-            warn!(path = %name.display(), "the history was not closed; it is checked and repaired");
+        .set_repair_callback(move |repair| match repair.progress() {
+            begins if begins < BEGUN => {
+                warn!(path = %name.display(), "the history was not closed; it is checked");
+            }
+            // It comes here only where the checksums of the last commit do not hold.
+            fails if fails < FALLEN_BACK => {
+                error!(path = %name.display(), "the last commit of the history is damaged; what it recorded is lost, the one before is taken");
+            }
+            _ => {}
         })
         .create(path)
         .map_err(|cause| match cause {
             DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(path.to_owned()),
             cause => database_error(path, cause),
         })?;
+    // A page that is read later is not compared with its checksum: what was damaged while nobody looked is found here or never.
+    match database.check_integrity() {
+        Ok(true) => {}
+        Ok(false) => {
+            warn!(path = %path.display(), "the history's own accounting did not hold and was made anew; nothing recorded was lost");
+        }
+        Err(cause) => return Err(database_error(path, cause)),
+    }
     prepare(&database, path, epoch)?;
     Ok(database)
 }

@@ -19,8 +19,10 @@ use crate::{
 };
 
 mod copies;
+mod damage;
 mod disk;
 mod power;
+mod records;
 
 fn config(keep: usize, queue: usize) -> HistoryConfig {
     HistoryConfig {

@@ -1,6 +1,10 @@
 //! The one thread that writes: takes everything that waits into one commit, answers after it.
 
-use std::{sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
 
 use futures::{FutureExt as _, future::BoxFuture};
 use redb::Database;
@@ -14,6 +18,7 @@ use tracing::{error, info};
 use crate::{
     error::Error,
     history::{Tally, Write},
+    metrics,
     redb_store::{Shared, apply::apply, now, open::Opener},
 };
 
@@ -80,6 +85,7 @@ impl Writer {
                 },
                 mpsc::error::TrySendError::Closed(_) => stopped(),
             })?;
+        metrics::waiting(queue.max_capacity() - queue.capacity());
         Ok(answered)
     }
 }
@@ -133,6 +139,7 @@ impl Worker {
             bytes += job.write.bytes();
             batch.push(job);
         }
+        metrics::waiting(self.jobs.len());
         batch.retain(|job| !job.answer.is_closed());
         batch
     }
@@ -141,12 +148,14 @@ impl Worker {
     fn commit(&self, batch: Vec<Job>) -> Result<(), String> {
         let writes: Vec<&Write> = batch.iter().map(|job| &job.write).collect();
         let database = self.shared.database();
+        let begun = Instant::now();
         let committed = match database {
             Some(database) => commit(&database, &writes, self.keep).map_err(|e| e.to_string()),
             None => Err("it is not open".to_owned()),
         };
         match committed {
             Ok(tallies) => {
+                metrics::committed(begun.elapsed());
                 self.shared.publish(&writes, &tallies);
                 for (job, tally) in batch.into_iter().zip(tallies) {
                     // A caller that left meanwhile needs no answer; what it wrote stays.

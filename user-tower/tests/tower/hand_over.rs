@@ -16,7 +16,7 @@ use proto::v1::{
     EmbedUsersRequest, GetUserRequest, RecordEventsRequest,
     event_service_client::EventServiceClient,
 };
-use service::status;
+use service::{client::Connector, status};
 use tonic::transport::Channel;
 use user_tower::hand_over::hand_over;
 
@@ -109,16 +109,28 @@ async fn moving_users_to_a_third_member_under_traffic_loses_no_event_and_doubles
     // Traffic before, while and after.
     wait_for_event(&towers, "0-10").await;
     let all = addresses(&towers, &["a", "b", "c"]);
-    let done = hand_over(&store, &all, &BTreeMap::new(), &BTreeSet::new())
-        .await
-        .unwrap();
+    let done = hand_over(
+        &Connector::default(),
+        &store,
+        &all,
+        &BTreeMap::new(),
+        &BTreeSet::new(),
+    )
+    .await
+    .unwrap();
     assert_eq!(done.epoch, 2);
     assert!(done.copied > 0 && done.forgotten > 0, "{done:?}");
     let fewer = addresses(&towers, &["b", "c"]);
     let leaving = addresses(&towers, &["a"]);
-    let done = hand_over(&store, &fewer, &leaving, &BTreeSet::new())
-        .await
-        .unwrap();
+    let done = hand_over(
+        &Connector::default(),
+        &store,
+        &fewer,
+        &leaving,
+        &BTreeSet::new(),
+    )
+    .await
+    .unwrap();
     assert_eq!(done.epoch, 3);
     stop.store(true, Ordering::Relaxed);
 
@@ -224,9 +236,15 @@ async fn a_new_owner_says_that_a_history_may_be_stale_until_it_is_handed_over() 
     assert!(moved.stale_history && moved.seen.is_empty());
 
     let all = addresses(&towers, &["a", "b"]);
-    let done = hand_over(&store, &all, &BTreeMap::new(), &BTreeSet::new())
-        .await
-        .unwrap();
+    let done = hand_over(
+        &Connector::default(),
+        &store,
+        &all,
+        &BTreeMap::new(),
+        &BTreeSet::new(),
+    )
+    .await
+    .unwrap();
     assert_eq!((done.epoch, done.copied, done.forgotten), (2, 1, 1));
     let moved = embed("b", &moves).await;
     assert_eq!(
@@ -243,7 +261,14 @@ async fn a_wrong_address_is_refused_before_anything_is_moved() {
     let towers = towers(&site, &["a", "b"], EVENTS).await;
     let mut swapped = addresses(&towers, &["a", "b"]);
     swapped.insert("b".to_owned(), towers["a"].uri.clone());
-    let refused = hand_over(&store, &swapped, &BTreeMap::new(), &BTreeSet::new()).await;
+    let refused = hand_over(
+        &Connector::default(),
+        &store,
+        &swapped,
+        &BTreeMap::new(),
+        &BTreeSet::new(),
+    )
+    .await;
     let refused = refused.unwrap_err().to_string();
     assert!(refused.ends_with("is a, not b"), "{refused}");
     assert_eq!(store.members().await.unwrap().unwrap().value.epoch, 1);
@@ -257,9 +282,15 @@ async fn users_of_a_lost_member_begin_anew_at_those_that_are_left() {
     let towers = towers(&site, &["a"], EVENTS).await;
     let lost = BTreeSet::from(["b".to_owned()]);
     let left = addresses(&towers, &["a"]);
-    let done = hand_over(&store, &left, &BTreeMap::new(), &lost)
-        .await
-        .unwrap();
+    let done = hand_over(
+        &Connector::default(),
+        &store,
+        &left,
+        &BTreeMap::new(),
+        &lost,
+    )
+    .await
+    .unwrap();
     assert_eq!((done.epoch, done.copied), (2, 0));
     let both = ["a", "b"].map(str::to_owned);
     let mut users = (0..).map(|n: u32| n.to_string());
@@ -296,9 +327,15 @@ async fn a_user_with_more_than_a_message_holds_is_moved_whole() {
         events.record_events(request).await.unwrap();
     }
     let all = addresses(&towers, &["a", "b"]);
-    let done = hand_over(&store, &all, &BTreeMap::new(), &BTreeSet::new())
-        .await
-        .unwrap();
+    let done = hand_over(
+        &Connector::default(),
+        &store,
+        &all,
+        &BTreeMap::new(),
+        &BTreeSet::new(),
+    )
+    .await
+    .unwrap();
     assert_eq!(done.forgotten, 1);
     let request = GetUserRequest {
         user_id: user,
@@ -316,6 +353,7 @@ async fn a_member_that_is_not_listed_is_named_and_nothing_changes() {
     members(&store, 1, &["a", "b"]).await;
     let towers = towers(&site, &["a"], EVENTS).await;
     let refused = hand_over(
+        &Connector::default(),
         &store,
         &addresses(&towers, &["a"]),
         &BTreeMap::new(),

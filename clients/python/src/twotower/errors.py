@@ -23,6 +23,8 @@ TEMPORARY = frozenset(
     {
         "QUEUE_FULL",
         "OVERLOADED",
+        "RATE_EXCEEDED",
+        "TOO_MANY_CALLS",
         "MEMBER_UNREACHABLE",
         "COVERAGE_TOO_LOW",
         "NO_GENERATION",

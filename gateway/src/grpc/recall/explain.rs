@@ -76,3 +76,27 @@ fn reason(reason: Reason) -> pb::Reason {
         rank_without: reason.rank_without,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(items: usize, reasons: u32) -> Result<usize, String> {
+        let request = pb::ExplainRecallRequest {
+            items: vec![names::of(1); items],
+            reasons,
+            ..Default::default()
+        };
+        let read = read(request).map_err(|refused| refused.to_string());
+        read.map(|(_, question)| question.items.len())
+    }
+
+    #[test]
+    fn items_and_reasons_at_their_limits_are_taken_and_one_more_is_refused() {
+        assert_eq!(asked(10, 10), Ok(10));
+        let items = "items: has 11 items, at most 10 are allowed";
+        assert_eq!(asked(11, 10), Err(items.to_owned()));
+        let reasons = "reasons: is 11, at most 10 are allowed";
+        assert_eq!(asked(10, 11), Err(reasons.to_owned()));
+    }
+}

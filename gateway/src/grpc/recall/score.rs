@@ -52,3 +52,26 @@ pub(super) fn write(asked: &[u64], scored: Scored) -> pb::ScoreItemsResponse {
         variant: pb::Variant::from(scored.variant).into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(items: u64) -> Result<usize, String> {
+        let request = pb::ScoreItemsRequest {
+            items: (0..items).map(names::of).collect(),
+            ..Default::default()
+        };
+        let read = read(request).map_err(|refused| refused.to_string());
+        read.map(|(_, items)| items.len())
+    }
+
+    #[test]
+    fn items_at_the_limit_are_taken_and_none_or_one_more_are_refused() {
+        assert_eq!(asked(1_000), Ok(1_000));
+        let over = "items: has 1001 items, at most 1000 are allowed";
+        assert_eq!(asked(1_001), Err(over.to_owned()));
+        let none = "items: is empty, must have at least 1";
+        assert_eq!(asked(0), Err(none.to_owned()));
+    }
+}

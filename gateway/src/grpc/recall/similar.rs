@@ -52,3 +52,43 @@ pub(super) fn write(asked: &Nearness, near: Near) -> pb::SimilarItemsResponse {
         degraded_reasons: reasons.map(Into::into).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::config::{Config, DEFAULTS};
+
+    fn asked(items: usize, exclude: usize, page_size: u32) -> Result<Nearness, String> {
+        let limits = service::config::parse::<Config>(DEFAULTS).unwrap().recall;
+        let request = pb::SimilarItemsRequest {
+            items: vec![names::of(1); items],
+            exclude: vec![names::of(2); exclude],
+            page_size,
+            ..Default::default()
+        };
+        read(request, &limits).map_err(|refused| refused.to_string())
+    }
+
+    #[test]
+    fn fields_at_their_limits_are_taken_and_one_more_is_refused() {
+        let taken = asked(16, 10_000, 1_000).unwrap();
+        let found = (taken.items.len(), taken.exclude.len(), taken.k);
+        assert_eq!(found, (16, 10_000, 1_000));
+        for (items, exclude, page_size, expected) in [
+            (17, 0, 10, "items: has 17 items, at most 16 are allowed"),
+            (0, 0, 10, "items: is empty, must have at least 1"),
+            (1, 0, 1_001, "page_size: is 1001, at most 1000 is allowed"),
+            (
+                1,
+                10_001,
+                10,
+                "exclude: has 10001 items, at most 10000 are allowed",
+            ),
+        ] {
+            let refused = asked(items, exclude, page_size).unwrap_err();
+            assert_eq!(refused, expected);
+        }
+    }
+}

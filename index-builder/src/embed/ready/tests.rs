@@ -49,7 +49,7 @@ fn blocks_come_group_by_group() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn no_damage_makes_the_reader_panic(

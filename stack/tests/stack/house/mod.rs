@@ -6,7 +6,7 @@ mod differences;
 mod explaining;
 mod pages;
 mod recall;
-mod support;
+pub(crate) mod support;
 mod swap;
 mod truth;
 mod updates;

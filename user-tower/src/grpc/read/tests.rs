@@ -126,23 +126,59 @@ fn a_user_to_embed_may_be_anybody_within_the_limits() {
         queries(vec![pb::UserQuery::default()]).unwrap(),
         [Query::default()]
     );
+    assert!(queries(vec![pb::UserQuery::default(); 64]).is_ok());
     let refused = queries(vec![pb::UserQuery::default(); 65]).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "users: has 65 users, at most 64 are allowed"
     );
-    let long = pb::UserQuery {
-        context: Some(pb::UserContext {
-            history: vec![event(); 1_001],
-            ..pb::UserContext::default()
-        }),
-        ..pb::UserQuery::default()
+}
+
+#[test]
+fn a_user_to_embed_at_the_limits_is_taken_and_one_over_them_is_refused() {
+    type Change = fn(&mut pb::UserQuery);
+    fn history(query: &mut pb::UserQuery, events: usize) {
+        query.context.get_or_insert_default().history = vec![event(); events];
+    }
+    /// Dots say nothing.
+    fn token(query: &mut pb::UserQuery, bytes: usize) {
+        query.consistency_token = format!("1-2{}", ".".repeat(bytes - 3));
+    }
+    let read = |change: Change| {
+        let mut query = pb::UserQuery::default();
+        change(&mut query);
+        queries(vec![query])
     };
-    let refused = queries(vec![long]).unwrap_err();
-    assert_eq!(
-        refused.to_string(),
-        "users[0].context.history: has 1001 events, at most 1000 are allowed"
-    );
+    let taken = read(|query| {
+        history(query, 1_000);
+        token(query, 40_000);
+        query.user_id = "x".repeat(256);
+        query.without = vec![1; 16];
+    });
+    let taken = taken.unwrap().remove(0);
+    assert_eq!((taken.events.len(), taken.without.len()), (1_000, 16));
+    let refused: [(Change, &str); 4] = [
+        (
+            |query| history(query, 1_001),
+            "context.history: has 1001 events, at most 1000 are allowed",
+        ),
+        (
+            |query| token(query, 40_001),
+            "consistency_token: has 40001 bytes, at most 40000 are allowed",
+        ),
+        (
+            |query| query.user_id = "x".repeat(257),
+            "user_id: has 257 bytes, at most 256 are allowed",
+        ),
+        (
+            |query| query.without = vec![1; 17],
+            "without: has 17 items, at most 16 are allowed",
+        ),
+    ];
+    for (change, expected) in refused {
+        let found = read(change).unwrap_err().to_string();
+        assert_eq!(found, format!("users[0].{expected}"));
+    }
 }
 
 #[test]
@@ -179,14 +215,73 @@ fn features_that_no_model_could_read_are_refused() {
     for (kind, problem) in [
         (None, "must have a text, a number or a list"),
         (Some(Kind::Number(f64::INFINITY)), "is inf, must be finite"),
-        (
-            Some(Kind::Text("x".repeat(4_097))),
-            "has 4097 bytes, at most 4096 are allowed",
-        ),
     ] {
         let refused = read(kind).unwrap_err().to_string();
         assert_eq!(refused, format!("profile.values[\"age\"]: {problem}"));
     }
+}
+
+#[test]
+fn a_profile_at_its_limits_is_taken_and_one_over_them_is_refused() {
+    fn read(values: Vec<(String, Kind)>) -> Result<usize, String> {
+        let value = |(name, kind)| (name, pb::FeatureValue { kind: Some(kind) });
+        let values = values.into_iter().map(value).collect();
+        let read = profile("", "7".to_owned(), Some(pb::Features { values }));
+        let read = read.map_err(|refused| refused.to_string());
+        read.map(|(_, features)| features.len())
+    }
+    fn many(features: usize) -> Vec<(String, Kind)> {
+        let one = |at: usize| (at.to_string(), text(1));
+        (0..features).map(one).collect()
+    }
+    fn one(name_bytes: usize, kind: Kind) -> Vec<(String, Kind)> {
+        vec![("n".repeat(name_bytes), kind)]
+    }
+    fn text(bytes: usize) -> Kind {
+        Kind::Text("x".repeat(bytes))
+    }
+    fn list(values: usize) -> Kind {
+        let values = vec!["x".to_owned(); values];
+        Kind::List(pb::TextList { values })
+    }
+    assert_eq!(read(many(256)), Ok(256));
+    assert_eq!(read(one(128, text(4_096))), Ok(1));
+    assert_eq!(read(one(1, list(256))), Ok(1));
+    for (values, expected) in [
+        (
+            many(257),
+            "profile: has 257 features, at most 256 are allowed",
+        ),
+        (
+            one(129, text(1)),
+            "profile.values (a name): has 129 bytes, at most 128 are allowed",
+        ),
+        (
+            one(1, text(4_097)),
+            "profile.values[\"n\"]: has 4097 bytes, at most 4096 are allowed",
+        ),
+        (
+            one(1, list(257)),
+            "profile.values[\"n\"]: has 257 values, at most 256 are allowed",
+        ),
+    ] {
+        assert_eq!(read(values), Err(expected.to_owned()));
+    }
+}
+
+#[test]
+fn an_item_key_at_its_limit_is_taken_and_one_over_it_is_refused() {
+    let keyed = |bytes| {
+        let key = Name::Key("x".repeat(bytes));
+        changed(|e| e.item = Some(pb::ItemRef { name: Some(key) }))
+    };
+    assert!(records(vec![keyed(4_096)]).is_ok());
+    check(
+        keyed(4_097),
+        "item.key",
+        "has 4097 bytes, at most 4096 are allowed",
+    );
+    check(keyed(0), "item.key", "must not be empty");
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn direct() -> (TempDir, Blocking, Direct) {
     let dir = tempfile::tempdir().unwrap();
     Sample::default().write(dir.path()).unwrap();
     let users = UserEncoder::open(&Artifact::open(dir.path()).unwrap(), 1).unwrap();
-    let direct = Direct::new(Arc::new(users), Blocking::new(1), 1);
+    let direct = Direct::new(Arc::new(users), Blocking::new("inference", 1), 1);
     (dir, direct.pool.clone(), direct)
 }
 

@@ -29,7 +29,7 @@ fn rig(sample: &Sample) -> Rig {
     };
     let loaded = load(dir.path(), 1).unwrap();
     Rig {
-        model: loaded.start(None, &config, Blocking::new(1), 1 << 20),
+        model: loaded.start(None, &config, Blocking::new("inference", 1), 1 << 20),
         _dir: dir,
     }
 }

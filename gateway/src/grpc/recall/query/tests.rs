@@ -163,6 +163,39 @@ fn wishes_that_cannot_be_met_are_named() {
 }
 
 #[test]
+fn wishes_at_their_limits_are_taken_and_one_more_is_refused() {
+    let cap = || pb::AttributeCap {
+        attribute: "genres".to_owned(),
+        most: 1,
+    };
+    let mut asked = request();
+    asked.diversity = Some(pb::Diversity {
+        interest_weights: vec![1.0; 64],
+        caps: vec![cap(); 8],
+        ..Default::default()
+    });
+    let taken = query(asked, &LIMITS, &keys()).unwrap().diversity.unwrap();
+    assert_eq!((taken.weights.len(), taken.caps.len()), (64, 8));
+    refused(
+        |r| r.diversity.get_or_insert_default().interest_weights = vec![1.0; 65],
+        "diversity.interest_weights",
+        "has 65, at most 64 are allowed",
+    );
+    refused(
+        |r| r.diversity.get_or_insert_default().caps = vec![cap(); 9],
+        "diversity.caps",
+        "has 9, at most 8 are allowed",
+    );
+    let mut asked = request();
+    asked.blend = Some(pb::Blend {
+        popular: 1,
+        fresh: 99,
+    });
+    let taken = query(asked, &LIMITS, &keys()).unwrap();
+    assert_eq!((taken.popular, taken.fresh), (1, 99));
+}
+
+#[test]
 fn a_page_goes_on_with_the_same_request_only() {
     let keys = keys();
     let mut asked = request();

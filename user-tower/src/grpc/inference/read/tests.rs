@@ -150,6 +150,26 @@ fn axes_that_no_tensor_has_are_refused() {
 }
 
 #[test]
+fn tensors_at_their_limits_are_read_and_one_over_them_is_refused() {
+    let one = [7_i64.to_le_bytes()];
+    let inputs = vec![input("INT64", &[1], None); 64];
+    assert_eq!(tensors(inputs, &[one[0]; 64]).unwrap().len(), 64);
+    let deep = vec![input("INT64", &[1; 8], None)];
+    assert_eq!(tensors(deep, &one).unwrap()[0].tensor.shape, [1; 8]);
+    let named = |bytes| {
+        let mut named = input("INT64", &[1], None);
+        named.name = "x".repeat(bytes);
+        tensors(vec![named], &one)
+    };
+    assert!(named(256).is_ok());
+    check(
+        named(257),
+        "inputs[0].name",
+        "has 257 bytes, at most 256 are allowed",
+    );
+}
+
+#[test]
 fn too_many_inputs_are_refused_at_once() {
     check(
         tensors(vec![input("FP16", &[1], None); 65], &NO_RAW),
