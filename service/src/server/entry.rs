@@ -39,6 +39,8 @@ const RETRY: Duration = Duration::from_millis(100);
 const OPERATORS: usize = 64;
 /// Watches of health at once.
 const WATCHERS: usize = 1024;
+/// How tonic begins to say that bytes are no message.
+const UNDECODABLE: &str = "failed to decode Protobuf message";
 /// A call that takes longer is told of in the log, with its trace.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -177,6 +179,10 @@ where
                     "a call was slow"
                 );
             }
+            if let Some(status) = undecodable(response.headers()) {
+                call.ends(status.code());
+                return Ok(status.into_http());
+            }
             match code(response.headers()) {
                 Some(code) => call.ends(code),
                 None if response.status() != http::StatusCode::OK => call.ends(Code::Unknown),
@@ -281,6 +287,15 @@ fn refused(status: &Status) {
 fn code(headers: &http::HeaderMap) -> Option<Code> {
     let status = headers.get("grpc-status")?;
     Some(Code::from_bytes(status.as_bytes()))
+}
+
+/// What a caller is told whose bytes are no message: tonic takes that for a fault of the server.
+fn undecodable(headers: &http::HeaderMap) -> Option<Status> {
+    code(headers).filter(|code| *code == Code::Internal)?;
+    let status = Status::from_header_map(headers)?;
+    let why = status.message();
+    let ours = !status.details().is_empty();
+    (!ours && why.starts_with(UNDECODABLE)).then(|| status::invalid("message", why))
 }
 
 impl CountedBody {

@@ -1,7 +1,8 @@
 //! What a call may say: how much of it, and what becomes of bytes that say nothing.
 
-use service::server::MAX_MESSAGE_BYTES;
-use tonic::Code;
+use service::{server::MAX_MESSAGE_BYTES, status};
+use tonic::{Code, Request};
+use tonic_health::pb::HealthCheckResponse;
 
 use crate::{
     http2::{Bare, EMPTY, END_STREAM, HEADERS, call, message},
@@ -55,4 +56,22 @@ async fn bytes_that_are_no_message_are_refused_and_the_next_call_is_answered() {
         client.send(&message(next, &EMPTY)).await;
         client.until(|frame| frame.answers(next)).await;
     }
+}
+
+#[tokio::test]
+async fn who_sends_what_is_no_message_is_told_so_and_the_server_is_not_blamed() {
+    let running = start(|_| {}).await;
+    let mut client = tonic::client::Grpc::new(running.channel().await);
+    client.ready().await.unwrap();
+    let path = "/twotower.v1.SampleService/Check".parse().unwrap();
+    // A message with bytes where the text is.
+    let codec = tonic_prost::ProstCodec::<Vec<u8>, HealthCheckResponse>::default();
+    let refused = client.unary(Request::new(vec![0xff]), path, codec);
+    let refused = refused.await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+    assert_eq!(
+        status::reason(&refused).as_deref(),
+        Some(status::INVALID_FIELD)
+    );
+    assert!(refused.message().contains("UTF-8"), "{refused}");
 }

@@ -99,15 +99,15 @@ fn typed(site: &Site, rpc: &Rpc, spoilt: bool, source: &mut Source<'_>) -> Vec<u
 
 /// Says what is wrong with an answer, if anything is.
 ///
-/// A caller's fault is never the server's: not UNKNOWN, not INTERNAL, and nobody is UNAVAILABLE who is there. Only what is no message at
-/// all is INTERNAL, as gRPC has it, and says so.
+/// A caller's fault is never the server's: not UNKNOWN, not INTERNAL, and nobody is UNAVAILABLE who is there. Only within a stream what is
+/// no message at all is INTERNAL, as gRPC has it, and says so.
 fn judge(rpc: &Rpc, is_typed: bool, answered: Result<Vec<Vec<u8>>, Status>) -> Result<(), String> {
     let status = match answered {
         Ok(answers) => return answers.iter().try_for_each(|bytes| read(rpc, bytes)),
         Err(status) => status,
     };
     let reason = status::reason(&status);
-    let is_no_message = !is_typed && reason.is_none();
+    let is_no_message = !is_typed && reason.is_none() && rpc.method.is_client_streaming();
     let fails = match status.code() {
         Code::Internal => !is_no_message || !status.message().starts_with("failed to decode"),
         Code::Unavailable => reason.as_deref() != Some(status::COVERAGE_TOO_LOW),
