@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import math
 import operator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,11 +75,12 @@ def meets(value: float, goal: str) -> bool:
 
 
 def keep(report: Path, command: str, figures: list[tuple[str, float, str, str]]) -> None:
-    """Merges rows into a report: those of the same name are replaced, the others stay."""
+    """Merges rows into a report: those of the same name are replaced, the others stay; one that is no number was not measured."""
     date = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     rows = [
         {"row": name, "value": value, "unit": unit, "goal": goal, "command": command, "date": date}
         for name, value, unit, goal in figures
+        if math.isfinite(value)
     ]
     names = {row["row"] for row in rows}
     old = json.loads(report.read_text()) if report.exists() else []

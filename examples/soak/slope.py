@@ -1,8 +1,9 @@
-"""How fast something grows that goes up and down: a line by least squares, with a confidence interval that autocorrelation does not narrow.
+"""How fast something grows that goes up and down: slopes by least squares, with confidence intervals that autocorrelation does not narrow.
 
-What repeats with a period, such as a re-index, goes into means over whole periods; the line is fitted to these. Its standard error is
-the greater of that of least squares and that of Newey and West (Econometrica 55, 1987) with one lag, and Student's t takes the few
-means into account.
+`fit` draws a line through all of it. What repeats with a period, such as a re-index, goes into means over whole periods, and the line
+is fitted to these. Its standard error is the greater of that of least squares and that of Newey and West (Econometrica 55, 1987) with
+one lag. `within` fits lines of one slope and each its own level to stretches between which the level may jump; its standard error
+takes each stretch as a whole (Liang and Zeger, Biometrika 73, 1986). Student's t takes the few means or stretches into account.
 """
 
 import math
@@ -13,7 +14,7 @@ STUDENT = [
     2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
 ]
 NORMAL = 1.96
-# Fewer means than this make no interval.
+# Fewer means or stretches than this make no interval.
 LEAST = 4
 
 
@@ -46,6 +47,24 @@ def fit(samples: list[tuple[float, float]], period: float) -> tuple[float, float
     plain = sum(residual**2 for residual in residuals) / (count - 2) / spread
     lagged = sum(before * after for before, after in zip(scores, scores[1:]))
     robust = correction * (sum(score**2 for score in scores) + lagged) / spread**2
-    error = math.sqrt(max(plain, robust, 0.0))
-    width = error * (STUDENT[count - 3] if count - 3 < len(STUDENT) else NORMAL)
+    return bounds(slope, max(plain, robust, 0.0), count - 2)
+
+
+def within(stretches: list[list[tuple[float, float]]]) -> tuple[float, float, float]:
+    """The slope per unit of time that all stretches have in common, and the bounds of its 95 % confidence interval."""
+    centred = []
+    for stretch in stretches:
+        middle, level = (sum(column) / len(stretch) for column in zip(*stretch))
+        centred.append([(time - middle, value - level) for time, value in stretch])
+    spread = sum(time**2 for stretch in centred for time, _ in stretch)
+    if len(centred) < LEAST or spread == 0:
+        return math.nan, math.nan, math.nan
+    slope = sum(time * value for stretch in centred for time, value in stretch) / spread
+    scores = [sum(time * (value - slope * time) for time, value in stretch) for stretch in centred]
+    variance = len(scores) / (len(scores) - 1) * sum(score**2 for score in scores) / spread**2
+    return bounds(slope, variance, len(scores) - 1)
+
+
+def bounds(slope: float, variance: float, freedom: int) -> tuple[float, float, float]:
+    width = math.sqrt(variance) * (STUDENT[freedom - 1] if freedom <= len(STUDENT) else NORMAL)
     return slope, slope - width, slope + width

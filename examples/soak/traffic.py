@@ -17,7 +17,8 @@ import grpc
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "faults"))
 import wire
 
-USERS, ITEMS = 2_000, 2_000
+# Few users who come back to few items each, so that all that is kept of them is there soon, and what grows then is a leak.
+USERS, ITEMS, OWN = 300, 2_000, 40
 # Calls a second of each kind.
 RATES = {"recall": 60.0, "pages": 8.0, "events": 12.0, "profile": 2.0, "upsert": 1.0, "delete": 0.2, "items": 4.0}
 DEADLINE = 5.0
@@ -64,7 +65,8 @@ class Traffic:
         user, sent = self.user(), []
         for _ in range(3):
             self.event += 1
-            event = {"user_id": user, "item": {"id": self.item()}, "type": "rating", "value": 4}
+            item = 1 + (hash(user) + self.draw.randrange(OWN)) % ITEMS
+            event = {"user_id": user, "item": {"id": item}, "type": "rating", "value": 4}
             sent.append(event | {"time": int(time.time()), "event_id": str(self.event)})
         await self.users.RecordEvents(wire.events.RecordEventsRequest(events=sent), timeout=DEADLINE)
 
