@@ -9,6 +9,7 @@ import random
 import re
 import sys
 import time
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -35,10 +36,8 @@ class Traffic:
         self.calls, self.failures, self.partial, self.event = Counter(), Counter(), 0, 0
         self.begun = time.monotonic()
 
-    def user(self, odd: int | None = None) -> str:
-        """Any user; with an odd number, or an even one, if that is asked for."""
-        number = self.draw.randrange(USERS)
-        return f"user-{number if odd is None else number // 2 * 2 + odd}"
+    def user(self) -> str:
+        return f"user-{self.draw.randrange(USERS)}"
 
     def item(self) -> int:
         return 1 + self.draw.randrange(ITEMS)
@@ -52,8 +51,9 @@ class Traffic:
         await self.ask(wire.recalls.RecallRequest(user_id=self.user(), page_size=20))
 
     async def pages(self) -> None:
-        """A page, and the two after it, of a user whose profile nobody replaces: pages end when that happens."""
-        request = wire.recalls.RecallRequest(user_id=self.user(odd=1), page_size=20, options={"with_tokens": True, "with_item": True})
+        """A page, and the two after it, of a user who comes with the call: pages of others end where their history is written over."""
+        request = wire.request(2 * self.draw.randrange(USERS) + 1, page_size=20)
+        request.options.with_tokens = request.options.with_item = True
         answer = await self.ask(request)
         for _ in range(2):
             if answer.next_page_token:
@@ -65,14 +65,14 @@ class Traffic:
         user, sent = self.user(), []
         for _ in range(3):
             self.event += 1
-            item = 1 + (hash(user) + self.draw.randrange(OWN)) % ITEMS
+            item = 1 + (zlib.crc32(user.encode()) + self.draw.randrange(OWN)) % ITEMS
             event = {"user_id": user, "item": {"id": item}, "type": "rating", "value": 4}
             sent.append(event | {"time": int(time.time()), "event_id": str(self.event)})
         await self.users.RecordEvents(wire.events.RecordEventsRequest(events=sent), timeout=DEADLINE)
 
     async def profile(self) -> None:
         profile = {"values": {"age": {"number": self.draw.randrange(18, 80)}}}
-        await self.users.PutUserProfile(wire.events.PutUserProfileRequest(user_id=self.user(odd=0), profile=profile), timeout=DEADLINE)
+        await self.users.PutUserProfile(wire.events.PutUserProfileRequest(user_id=self.user(), profile=profile), timeout=DEADLINE)
 
     async def upsert(self) -> None:
         features = {"values": {"year": {"number": self.draw.randrange(1950, 2026)}, "genres": {"list": {"values": ["Drama"]}}}}
