@@ -11,6 +11,8 @@ from rows import Row
 from watch import watch
 from wire import generations
 
+# The exit status of `index-builder check` where a file is damaged.
+BROKEN = 3
 # Servers look at the store several times meanwhile.
 SEEN = 2.0
 
@@ -45,7 +47,7 @@ def shard(damage, file: str, site: Site, row: Row) -> None:
         damage(house.store / "generations" / broken / file)
 
         def act() -> None:
-            row.holds("a check tells", house.indexed("check", broken)[0] == 2)
+            row.holds("a check tells", house.indexed("check", broken)[0] == BROKEN)
             status, said = house.indexed("rollback", "--to", broken)
             row.holds("a rollback is refused", status != 0 and house.current() == before)
             row.note(next((line[:200] for line in said.splitlines() if line.startswith("Error")), ""))

@@ -22,6 +22,7 @@ import history
 import kills
 import loris
 import messages
+import roles
 import starts
 from house import Broken
 from prepared import Site, prepare
@@ -61,6 +62,10 @@ def main() -> int:
             print(row.text(), flush=True)
     figures = [figure for row in rows for figure in row.reported()]
     if not arguments.only:
+        table = Row("roles")
+        figures += roles.count(table)
+        rows.append(table)
+        print(table.text(), flush=True)
         figures += [
             ("fault_rows", len(rows), "1", ""),
             ("fault_rows_pass", sum(row.passes for row in rows), "1", "all but those that are waived"),

@@ -136,5 +136,5 @@ CASES = {
     "ping_flood": flooding(partial(repeated, frame(PING, 0, 0, b"flooding")), 100_000),
     "settings_flood": flooding(partial(repeated, SETTING), 100_000),
     "streams_40000": flooding(partial(streams, begun, 100), STREAMS, **CLOSED),
-    "streams_40000_by_many": Attack(held_by_many, {"sent": f">= {STREAMS}"}, rounds=1),
+    "streams_40000_by_many": Attack(held_by_many, {"sent": f">= {STREAMS}"}, rounds=1, quiet=10.0),
 }

@@ -109,9 +109,9 @@ class Truth:
             read = recorded(tower.address)
         except grpc.RpcError as error:
             return f"refused: {error.code().name}" if tower.lives() else "crash"
-        warned = b"repaired" in tower.log.read_bytes()[begun:]
-        if read == self.before and warned:
-            return "the last write dropped with a warning"
+        told = b'"level":"ERROR"' in tower.log.read_bytes()[begun:]
+        if read == self.before and told:
+            return "the last write dropped, with an error in the log"
         return "unharmed" if read == self.whole else "silent"
 
 

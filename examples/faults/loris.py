@@ -6,14 +6,14 @@ from collections import Counter
 from functools import partial
 
 import http2
-from abuse import QUIET, Attack
+from abuse import Attack
 from floods import RECALL
 from house import wait
 from http2 import DATA, END_HEADERS, HEADERS, RST_STREAM, SETTINGS, Connection, frame
 from load import Load, failures
 from prepared import Site
 from rows import Row
-from watch import is_well
+from watch import QUIET, is_well
 from wire import whole_recalls
 
 SOCKETS = 500
@@ -116,7 +116,7 @@ def too_many(site: Site, row: Row) -> None:
 
 
 def slowly(drip, is_ended) -> Attack:
-    return Attack(partial(slow, drip, is_ended), {"seconds until ended": "<= 10.5", "left open": "0"}, rounds=1)
+    return Attack(partial(slow, drip, is_ended), {"seconds until ended": "<= 10.5", "left open": "0"}, rounds=1, quiet=10.0)
 
 
 CASES = {

@@ -7,6 +7,7 @@ memory, descriptors and threads are looked at every second. What counts is the s
 import argparse
 import csv
 import json
+import math
 import os
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def main() -> int:
         ("soak_reindexes_failed", failed, "1", "0"),
         ("soak_all_live", float(live), "1", "1"),
     ]
-    for name, value, unit, goal in figures:
+    for name, value, unit, goal in filter(lambda figure: math.isfinite(figure[1]), figures):
         print(f"{name:<28} {value:>12.4g} {unit:<5} {goal}{'' if meets(value, goal) else '  MISSED'}")
     keep(arguments.report, COMMAND, figures)
     return 0 if live and not failed and not counted["failures"] else 1

@@ -106,6 +106,9 @@ pub struct ServerConfig {
     /// The longest deadline that a call gets.
     #[serde(with = "humantime_serde")]
     pub max_deadline: Duration,
+    /// A call that takes so long is logged, and told of beside the metrics of calls, with its trace.
+    #[serde(with = "humantime_serde")]
+    pub slow_call: Duration,
     /// How long calls in flight may go on after shutdown was requested.
     #[serde(with = "humantime_serde")]
     pub drain: Duration,

@@ -12,22 +12,19 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
-    time::{Sleep, sleep},
 };
 use tonic::transport::server::Connected;
 
 use crate::{
-    connection::{answers::Answers, socket::Socket},
+    connection::{answers::Answers, greeting::Greeting, socket::Socket},
     drain::Shutdown,
     metrics,
 };
 
 pub(crate) mod accept;
 pub(crate) mod answers;
+mod greeting;
 mod socket;
-
-/// How many bytes a connection must have sent to have begun to speak: HTTP/2's preface.
-const GREETING: usize = 24;
 
 /// One accepted connection.
 pub(crate) struct Connection {
@@ -37,12 +34,6 @@ pub(crate) struct Connection {
     greeting: Option<Greeting>,
     _counted: metrics::Open,
     _place: OwnedSemaphorePermit,
-}
-
-/// A connection that has not begun to speak yet.
-struct Greeting {
-    bytes: usize,
-    timer: Pin<Box<Sleep>>,
 }
 
 /// Who is at the other end of a connection.
@@ -70,10 +61,7 @@ impl Connection {
             socket,
             peer,
             cut: Box::pin(async move { cutting.requested().await }),
-            greeting: Some(Greeting {
-                bytes: 0,
-                timer: Box::pin(sleep(patience)),
-            }),
+            greeting: Some(Greeting::new(patience)),
             _counted: metrics::Open::connection(),
             _place: place,
         }
@@ -98,15 +86,12 @@ impl Connection {
         }
     }
 
-    fn check_greeting(&mut self, context: &mut Context<'_>, read: usize) -> io::Result<()> {
-        let Some(greeting) = &mut self.greeting else {
-            return Ok(());
-        };
-        greeting.bytes += read;
-        if greeting.bytes >= GREETING {
+    fn check_greeting(&mut self, context: &mut Context<'_>, read: &[u8]) -> io::Result<()> {
+        if let Some(greeting) = &mut self.greeting
+            && let Poll::Ready(heard) = greeting.poll_hear(context, read)
+        {
             self.greeting = None;
-        } else if greeting.timer.as_mut().poll(context).is_ready() {
-            return Err(io::ErrorKind::TimedOut.into());
+            return heard;
         }
         Ok(())
     }
@@ -122,7 +107,7 @@ impl AsyncRead for Connection {
         self.check_answers()?;
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(context, buffer)?;
-        self.check_greeting(context, buffer.filled().len() - before)?;
+        self.check_greeting(context, &buffer.filled()[before..])?;
         read.map(Ok)
     }
 }

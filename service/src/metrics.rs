@@ -6,13 +6,17 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use axum::{Router, routing::get};
+use http::{HeaderMap, header};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use metrics_exporter_prometheus::{
+    Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
 use tokio::net::TcpListener;
 use tonic::Code;
 
 use crate::status;
 
+mod exemplars;
 mod generations;
 
 pub use generations::Generations;
@@ -22,6 +26,8 @@ const SECONDS: [f64; 16] = [
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0,
 ];
+/// How long calls took.
+const CALL_SECONDS: &str = "grpc_server_handling_seconds";
 /// Upper bounds of shares.
 const SHARES: [f64; 10] = [0.0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999, 1.0];
 /// Upper bounds of counts.
@@ -43,16 +49,13 @@ pub fn serve(address: &str, server: &'static str) -> anyhow::Result<()> {
         .with_context(|| format!("metrics cannot be told at {address}"))?;
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;
-    let recorder = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
-        .set_buckets_for_metric(Matcher::Full("twotower_coverage".to_owned()), &SHARES)?
-        .set_buckets_for_metric(Matcher::Full("twotower_batch_users".to_owned()), &COUNTS)?
-        .build_recorder();
+    let recorder = recorder()?;
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder)
         .map_err(|_| anyhow!("the process keeps its metrics elsewhere already"))?;
     let told = handle.clone();
-    let router = Router::new().route("/metrics", get(async move || told.render()));
+    let tell = async move |headers: HeaderMap| render(&told, &headers);
+    let router = Router::new().route("/metrics", get(tell));
     tokio::spawn(axum::serve(listener, router).into_future());
     tokio::spawn(async move {
         let process = metrics_process::Collector::default();
@@ -67,6 +70,38 @@ pub fn serve(address: &str, server: &'static str) -> anyhow::Result<()> {
     gauge!("twotower_build_info", "server" => server, "version" => env!("CARGO_PKG_VERSION"))
         .set(1.0);
     Ok(())
+}
+
+fn recorder() -> anyhow::Result<PrometheusRecorder> {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Full("twotower_coverage".to_owned()), &SHARES)?
+        .set_buckets_for_metric(Matcher::Full("twotower_batch_users".to_owned()), &COUNTS)?
+        .build_recorder();
+    Ok(recorder)
+}
+
+/// The type and the text of what is told: with the traces of slow calls, if it is asked for so.
+fn render(
+    handle: &PrometheusHandle,
+    asked: &HeaderMap,
+) -> ([(header::HeaderName, &'static str); 1], String) {
+    let mut accepted = asked.get_all(header::ACCEPT).iter();
+    let open = accepted.any(|accept| accept.to_str().is_ok_and(|it| it.contains(exemplars::OPEN)));
+    let text = handle.render();
+    match open {
+        true => (
+            [(header::CONTENT_TYPE, exemplars::OPEN_TYPE)],
+            exemplars::open(&text),
+        ),
+        false => (
+            [(
+                header::CONTENT_TYPE,
+                "text/plain; version=0.0.4; charset=utf-8",
+            )],
+            text,
+        ),
+    }
 }
 
 /// Shows at 0 what has not happened yet.
@@ -212,6 +247,13 @@ impl Call {
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
+
+    /// It was slow: its trace, if there is one, and its request are told beside its time.
+    pub(crate) fn was_slow(&self, trace: &str, request: &str) {
+        if let Some(path) = self.path {
+            exemplars::remember(path, self.elapsed(), trace, request);
+        }
+    }
 }
 
 impl Drop for Call {
@@ -227,11 +269,7 @@ impl Drop for Call {
 
 impl Rpc {
     fn new(path: &'static str) -> Self {
-        let (service, method) = path
-            .trim_start_matches('/')
-            .split_once('/')
-            .unwrap_or((path, ""));
-        let labels = [("grpc_service", service), ("grpc_method", method)];
+        let labels = labels(path);
         let handled = (0..=16).map(|code| {
             let code = ("grpc_code", name(Code::from_i32(code)));
             counter!("grpc_server_handled_total", &[labels[0], labels[1], code])
@@ -239,9 +277,18 @@ impl Rpc {
         Self {
             started: counter!("grpc_server_started_total", &labels),
             handled: handled.collect(),
-            seconds: histogram!("grpc_server_handling_seconds", &labels),
+            seconds: histogram!(CALL_SECONDS, &labels),
         }
     }
+}
+
+/// The labels of a call.
+fn labels(path: &str) -> [(&'static str, &str); 2] {
+    let (service, method) = path
+        .trim_start_matches('/')
+        .split_once('/')
+        .unwrap_or((path, ""));
+    [("grpc_service", service), ("grpc_method", method)]
 }
 
 /// The code in the words of Go's gRPC, which dashboards know.

@@ -145,6 +145,7 @@ impl Server<'_> {
             rate: Rate::new(config.calls_per_second),
             rooms: Rooms::new(config.max_in_flight),
             time: (config.default_deadline, config.max_deadline),
+            slow: config.slow_call,
             apart: !config.admin_listen.is_empty(),
         });
         Ok(Routes::from(routes.into_axum_router().layer(entry)))

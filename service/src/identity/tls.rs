@@ -19,6 +19,7 @@ use webpki::EndEntityCert;
 use super::{IdentityConfig, Names, provider, secret};
 use peer::ServiceVerifier;
 
+mod ends;
 mod peer;
 
 /// How often the files are looked at, at most.
@@ -117,7 +118,10 @@ fn read(files: &[PathBuf; 3], names: &Names, stamps: [SystemTime; 3]) -> anyhow:
     let chain = certificates(certificate)?;
     let private = PrivateKeyDer::from_pem_slice(&secret::read(key)?)
         .map_err(|cause| anyhow!("{} is no key: {cause:?}", key.display()))?;
-    let roots = Arc::new(roots(authority)?);
+    let authorities = certificates(authority)?;
+    ends::tell("certificate", &chain);
+    ends::tell("authority", &authorities);
+    let roots = Arc::new(roots(authority, authorities)?);
     let context = || format!("{} and {}", certificate.display(), key.display());
 
     let provider = provider::tls();
@@ -151,18 +155,18 @@ fn read(files: &[PathBuf; 3], names: &Names, stamps: [SystemTime; 3]) -> anyhow:
 pub(crate) fn trusting(authority: &Path) -> anyhow::Result<ClientConfig> {
     let mut client = ClientConfig::builder_with_provider(provider::tls())
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots(authority)?)
+        .with_root_certificates(roots(authority, certificates(authority)?)?)
         .with_no_client_auth();
     client.alpn_protocols = vec![PROTOCOLS[0].to_vec()];
     Ok(client)
 }
 
-/// The authorities of a file.
-fn roots(authority: &Path) -> anyhow::Result<RootCertStore> {
+/// The authorities of `file`, to compare with.
+fn roots(file: &Path, authorities: Vec<CertificateDer<'_>>) -> anyhow::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
-    for root in certificates(authority)? {
+    for root in authorities {
         let added = roots.add(root);
-        added.with_context(|| authority.display().to_string())?;
+        added.with_context(|| file.display().to_string())?;
     }
     Ok(roots)
 }

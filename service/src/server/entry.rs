@@ -41,8 +41,6 @@ const OPERATORS: usize = 64;
 const WATCHERS: usize = 1024;
 /// How tonic begins to say that bytes are no message.
 const UNDECODABLE: &str = "failed to decode Protobuf message";
-/// A call that takes longer is told of in the log, with its trace.
-const SLOW: Duration = Duration::from_secs(1);
 
 /// Lets calls in.
 #[derive(Clone)]
@@ -60,6 +58,8 @@ pub(crate) struct Entry {
     pub(crate) rooms: Rooms,
     /// The time of a call that names none, and the most that one gets.
     pub(crate) time: (Duration, Duration),
+    /// A call that takes so long is told of, with its trace.
+    pub(crate) slow: Duration,
     /// Whether operators have a listener of their own.
     pub(crate) apart: bool,
     /// What is counted.
@@ -154,6 +154,7 @@ where
             .map(|peer| peer.answers.begin(deadline.at()));
         let id = telemetry::Id::of(request.headers());
         let span = telemetry::call_span(request.uri().path(), request.headers(), &id);
+        let (slow, name) = (entry.slow, id.clone());
         let handler = self.inner.call(request);
         let answered = async move {
             let room = match room {
@@ -171,13 +172,11 @@ where
                 Ok(response) => response,
                 Err(never) => match never {},
             };
-            if call.elapsed() >= SLOW {
+            if call.elapsed() >= slow {
                 let milliseconds = call.elapsed().as_millis() as u64;
-                warn!(
-                    milliseconds,
-                    trace = telemetry::trace_id(),
-                    "a call was slow"
-                );
+                let trace = telemetry::trace_id();
+                call.was_slow(&trace, name.as_str());
+                warn!(milliseconds, trace, "a call was slow");
             }
             if let Some(status) = undecodable(response.headers()) {
                 call.ends(status.code());

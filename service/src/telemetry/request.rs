@@ -39,6 +39,11 @@ impl Id {
         Self(named.filter(sound).map_or_else(next, str::to_owned))
     }
 
+    /// The name.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Runs `call` under this name.
     pub(crate) fn scope<F: Future>(self, call: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(self, call)

@@ -147,11 +147,13 @@ async fn a_caller_who_stops_in_the_middle_is_closed() {
     let running = start(|config| {
         config.keepalive_interval = Duration::from_millis(100);
         config.keepalive_timeout = Duration::from_millis(500);
+        config.http1 = true;
     })
     .await;
     let (settings, call) = (frame(SETTINGS, 0, 0, &[]), call(1, &[]));
     let greeting = [PREFACE, settings.as_slice(), &call[..40]].concat();
-    for beginning in [&PREFACE[..10], greeting.as_slice()] {
+    let head = b"POST / HTTP/1.1\r\nHost: sample\r\n";
+    for beginning in [&PREFACE[..10], greeting.as_slice(), head] {
         let mut client = Bare::open(running.address).await;
         client.send(beginning).await;
         while client.next().await.is_some() {}

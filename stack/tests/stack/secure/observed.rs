@@ -27,7 +27,7 @@ use tonic::{
 };
 
 use super::{
-    prometheus::{Metrics, asked, read, scrape},
+    prometheus::{Metrics, asked, read, scrape, scrape_open},
     site::{ITEMS, SITE},
 };
 use crate::house::support::RUNTIME;
@@ -263,6 +263,22 @@ fn a_trace_goes_over_all_hops_under_the_callers_parent() {
             .all(|span| span.name.contains("Recall")),
         "{spans:?}"
     );
+}
+
+#[test]
+fn the_trace_of_a_slow_call_stands_beside_its_time_for_who_asks_for_openmetrics() {
+    RUNTIME.block_on(use_it("someone-slow", "s-1", &parent(5)));
+    let text = scrape_open(&SITE.gateway.metrics);
+    assert!(text.contains("content-type: application/openmetrics-text; version=1.0.0"));
+    assert!(text.trim_end().ends_with("# EOF"), "{text}");
+    let beside = text.lines().find(|line| {
+        line.starts_with("grpc_server_handling_seconds_bucket{")
+            && line.contains(r#"grpc_method="Recall""#)
+            && line.contains(r##" # {request_id=""##)
+            && line.contains(r#",trace_id="0000"#)
+    });
+    assert!(beside.is_some(), "{text}");
+    assert!(!scrape(&SITE.gateway.metrics).contains(" # {"));
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -11,8 +11,21 @@ pub(super) type Metrics = BTreeMap<String, BTreeSet<String>>;
 
 /// Asks a server for its metrics.
 pub(super) fn scrape(address: &str) -> String {
+    scrape_as(address, "text/plain")
+}
+
+/// Asks for them as Prometheus does by itself, in OpenMetrics' words.
+pub(super) fn scrape_open(address: &str) -> String {
+    let accepted =
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2";
+    scrape_as(address, accepted)
+}
+
+fn scrape_as(address: &str, accepted: &str) -> String {
     let mut socket = TcpStream::connect(address).unwrap();
-    let request = format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET /metrics HTTP/1.1\r\nHost: {address}\r\nAccept: {accepted}\r\nConnection: close\r\n\r\n"
+    );
     socket.write_all(request.as_bytes()).unwrap();
     let mut text = String::new();
     socket.read_to_string(&mut text).unwrap();

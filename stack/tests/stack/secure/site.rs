@@ -213,6 +213,7 @@ impl House<'_> {
             ),
             ("SERVER__LISTEN", "127.0.0.1:0"),
             ("SERVER__ADMIN_LISTEN", admin.as_str()),
+            ("SERVER__SLOW_CALL", "0s"),
             ("TELEMETRY__METRICS", metrics.as_str()),
             ("TELEMETRY__TRACES", self.traces),
             ("TELEMETRY__TRACES_SHARE", "1.0"),
