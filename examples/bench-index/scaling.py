@@ -27,8 +27,8 @@ def measure(count: int, arguments: argparse.Namespace) -> dict:
     if not graph:
         # It is soon made, and finds little.
         ours.tell("graph 2 2")
-    built = ours.tell("build")
-    found = {"rows": count, "open_cpu_s": ours.tell("plan"), "bytes_a_row": memory(ours) / count}
+    built, divided = ours.tell("build"), ours.tell("divide")
+    found = {"rows": count, "cells_cpu_s": divided, "open_cpu_s": ours.tell("plan"), "bytes_a_row": memory(ours) / count}
     found["plan"] = search(ours, vectors, arguments)
     if graph:
         found["build_cpu_s"] = built
@@ -64,12 +64,14 @@ def page(kept: dict) -> str:
     sizes, dim = kept["sizes"], kept["settings"]["dim"]
     text = (HERE / "scaling.md").read_text()
     text += f"\n## Measured\n\n{kept['date']}, {kept['machine']}: {dim} numbers a vector, {kept['settings']['interests']} interests, the best {kept['settings']['k']}.\n\n"
-    text += "| rows | search as planned, CPU us | recall | walk of the graph, CPU us (effort) | recall | build of the graph, CPU s | opening, CPU s | bytes a row |\n|---|---|---|---|---|---|---|---|\n"
+    text += "| rows | search as planned, CPU us | recall | walk of the graph, CPU us (effort) | recall | build of the graph, CPU s | cells, CPU s | opening, CPU s | bytes a row |\n|---|---|---|---|---|---|---|---|---|\n"
     for size in sizes:
         graph = size.get("graph")
         walk = f"{graph['micros']:.0f} ({graph['effort']}) | {graph['recall']:.4f} | {size['build_cpu_s']:.1f}" if graph else "| |"
         plan = size["plan"]
-        text += f"| {size['rows']:,} | {plan['micros']:.0f} | {plan['recall']:.4f} | {walk} | {size['open_cpu_s']:.2f} | {size['bytes_a_row']:.0f} |\n"
+        # Sizes of before were divided when they were opened.
+        cells = f"{size['cells_cpu_s']:.1f}" if "cells_cpu_s" in size else ""
+        text += f"| {size['rows']:,} | {plan['micros']:.0f} | {plan['recall']:.4f} | {walk} | {cells} | {size['open_cpu_s']:.2f} | {size['bytes_a_row']:.0f} |\n"
     planned = slope([(size["rows"], size["plan"]["micros"]) for size in sizes if size["rows"] >= 20_000])
     graphs = [size for size in sizes if "graph" in size]
     walk = slope([(size["rows"], size["graph"]["micros"]) for size in graphs])

@@ -78,6 +78,9 @@ pub struct ShardEntry {
     pub graph: String,
     /// Titles and raw features.
     pub items_file: String,
+    /// Which rows lie near each other, in a shard that has enough of them; generations of before have no such file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cells: Option<String>,
 }
 
 /// How items were divided among the shards.
@@ -132,7 +135,7 @@ pub(crate) fn object(id: &str) -> String {
 }
 
 impl ShardEntry {
-    /// An entry with the usual names: `shard-0000.rows`, `.graph` and `.items`.
+    /// An entry with the usual names, `shard-0000.rows`, `.graph` and `.items`, and without cells.
     pub fn named(shard: u32, items: u64) -> Self {
         let file = |kind| format!("shard-{shard:04}.{kind}");
         Self {
@@ -141,12 +144,19 @@ impl ShardEntry {
             rows: file("rows"),
             graph: file("graph"),
             items_file: file("items"),
+            cells: None,
         }
     }
 
+    /// The usual name of a shard's cells: `shard-0000.cells`.
+    pub fn cells_named(shard: u32) -> String {
+        format!("shard-{shard:04}.cells")
+    }
+
     /// The names of the shard's files.
-    pub fn files(&self) -> [&str; 3] {
-        [&self.rows, &self.graph, &self.items_file]
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let always = [&self.rows, &self.graph, &self.items_file];
+        always.into_iter().chain(&self.cells).map(String::as_str)
     }
 }
 

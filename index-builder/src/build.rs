@@ -1,4 +1,4 @@
-//! Builds one shard out of what the parts spooled for it: rows, graph, items, the most popular.
+//! Builds one shard out of what the parts spooled for it: rows, graph, items, cells, the most popular.
 
 use std::{fmt, path::Path, sync::Arc};
 
@@ -134,23 +134,28 @@ fn write(
             items: gather::total(parts).items,
         });
     }
-    let entry = ShardEntry::named(shard, made.ids.len() as u64);
+    let mut entry = ShardEntry::named(shard, made.ids.len() as u64);
     let dim = job.artifact.signature().dim;
     rows::Rows::write(&dir.join(&entry.rows), dim, &made.ids, &made.vectors)?;
     let settings = &job.plan.settings;
     let kept =
         before.and_then(|before| Graph::open(before, settings, shard, &made.ids, &made.vectors));
     let bar = progress::bar("index", made.ids.len() as u64);
+    let rows = RowsView::new(&made.ids, &made.vectors, dim);
+    let hnsw = hnsw(settings, job.artifact.signature());
     index::build::build(
-        RowsView::new(&made.ids, &made.vectors, dim),
+        rows,
         &made.items,
-        &hnsw(settings, job.artifact.signature()),
+        &hnsw,
         kept.as_ref().map(Graph::before),
         &dir.join(&entry.graph),
         &dir.join(&entry.items_file),
         &|rows| bar.inc(rows as u64),
     )?;
     bar.finish_and_clear();
+    let cells = ShardEntry::cells_named(shard);
+    let divided = index::build::cells(rows, hnsw.threads, &dir.join(&cells))?;
+    entry.cells = divided.then_some(cells);
     made.popular.write(dir)?;
     Ok(Shard {
         entry,

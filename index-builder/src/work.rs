@@ -4,7 +4,7 @@
 //! LOCK                      held by `run` and `plan` alone, by the other steps together
 //! plan.json                 what the job is made of
 //! part-0001/                what part 1 spooled: items-0000.spool, ..; done.json names the files with sizes and hashes
-//! shard-0000/               what is built of shard 0: rows, graph, items, the most popular; done.json
+//! shard-0000/               what is built of shard 0: rows, graph, items, cells, the most popular; done.json
 //! verified.json             what was measured
 //! published.json            the generation that the job became
 //! ```

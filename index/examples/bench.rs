@@ -4,7 +4,8 @@
 //!
 //! - `graph CONNECTIVITY EXPANSION`: from now on graphs are made with so many neighbours a node and so many candidates for each;
 //!   else with the default settings
-//! - `build`: makes the shard's files; `build dot`: for dot products of vectors of unequal length
+//! - `build`: makes the shard's graph and items; `build dot`: for dot products of vectors of unequal length
+//! - `divide`: makes the file of the shard's cells if it is large enough to have some; whoever opens it without divides it himself
 //! - `change EACH`: makes a graph out of that of `build`, one of so many rows having got another vector
 //! - `add`: what usearch alone takes for that: a loop that adds every row to a graph with the same settings; `save`: writes it to
 //!   `DIR/added`
@@ -27,7 +28,7 @@ use std::{
 };
 
 use index::{
-    build::build,
+    build,
     filter::{Condition, Filter},
     hnsw::{Hnsw, HnswConfig, Metric},
     plan::Strategy,
@@ -95,6 +96,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             ["build"] => bench.build(Metric::Cosine)?,
             ["build", "dot"] => bench.build(Metric::Dot)?,
+            ["divide"] => bench.divide()?,
             ["change", each] => bench.change(each.parse()?)?,
             ["add"] => bench.added = Some(add(bench.rows.view(), &bench.graph)?),
             ["save"] => bench.save()?,
@@ -116,8 +118,8 @@ impl Bench {
     fn build(&mut self, metric: Metric) -> Result<(), Box<dyn Error>> {
         self.graph.metric = metric;
         let items = vec![""; self.rows.ids.len()];
-        let [graph, described] = self.files();
-        Ok(build(
+        let [graph, described, _] = self.files();
+        Ok(build::build(
             self.rows.view(),
             &items,
             &self.graph,
@@ -128,8 +130,14 @@ impl Bench {
         )?)
     }
 
+    fn divide(&self) -> Result<(), Box<dyn Error>> {
+        let [_, _, cells] = self.files();
+        build::cells(self.rows.view(), self.graph.threads, &cells)?;
+        Ok(())
+    }
+
     fn change(&self, each: usize) -> Result<(), Box<dyn Error>> {
-        let [graph, _] = self.files();
+        let [graph, ..] = self.files();
         let mut rows = self.rows.clone();
         let changed = (0..rows.ids.len()).step_by(each);
         for row in changed.clone().skip(1) {
@@ -156,7 +164,7 @@ impl Bench {
     }
 
     fn open(&mut self, strategy: Strategy, effort: Option<usize>) -> Result<(), Box<dyn Error>> {
-        let [graph, items] = self.files();
+        let [graph, items, cells] = self.files();
         let mut hnsw = self.graph.clone();
         hnsw.expansion_search = effort.unwrap_or(hnsw.expansion_search);
         let options = Options {
@@ -169,6 +177,7 @@ impl Bench {
             self.rows.clone(),
             File::open(graph)?,
             File::open(items)?,
+            cells.exists().then(|| File::open(cells)).transpose()?,
             &options,
         )?;
         let mut row = 0;
@@ -200,8 +209,8 @@ impl Bench {
         Ok(fs::write(self.dir.join("found.u64"), found)?)
     }
 
-    fn files(&self) -> [PathBuf; 2] {
-        ["graph", "items"].map(|name| self.dir.join(name))
+    fn files(&self) -> [PathBuf; 3] {
+        ["graph", "items", "cells"].map(|name| self.dir.join(name))
     }
 }
 

@@ -1,8 +1,9 @@
-//! Makes a shard's graph and items files from its rows.
+//! Makes a shard's graph, items and cells files from its rows.
 
 use std::{fs::File, path::Path};
 
 use crate::{
+    cells::Cells,
     error::Error,
     exact,
     hnsw::{Hnsw, HnswConfig, Metric},
@@ -67,6 +68,22 @@ pub fn build(
     };
     graph?.save(graph_path)?;
     Items::write(items_path, items)
+}
+
+/// Divides the rows into cells, by so many threads (0 means one a core), and writes them into `path`; returns whether it did: of few
+/// rows all are in one cell, and nothing is written.
+///
+/// The same rows make the same bytes. The file is not synced; publishing does that.
+///
+/// # Errors
+/// [`Error::Vector`] names the first row that is zero or not finite; [`Error::Io`] if the file cannot be written.
+pub fn cells(rows: RowsView<'_>, threads: usize, path: &Path) -> Result<bool, Error> {
+    rows.check_vectors()?;
+    let divides = Cells::divides(rows.len());
+    if divides {
+        Cells::new(rows, threads).write(path)?;
+    }
+    Ok(divides)
 }
 
 /// Builds the graph; where rows are of unequal length and one of them as they are finds too little near the rows themselves, also

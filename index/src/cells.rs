@@ -1,6 +1,7 @@
 //! Divides a shard's rows into cells of rows that lie near each other, so that a search need not look into those that are far from
 //! every query.
 
+mod file;
 mod groups;
 
 use std::{cmp::Ordering, collections::BinaryHeap, ops::Range};
@@ -8,6 +9,7 @@ use std::{cmp::Ordering, collections::BinaryHeap, ops::Range};
 use self::groups::{Group, split};
 use crate::{
     dot::{BLOCK, Scorer},
+    hnsw,
     rows::RowsView,
 };
 
@@ -26,7 +28,7 @@ pub(crate) const REACHES: [f32; 8] = [4.0, 5.0, 6.0, 8.0, 10.0, 13.0, 17.0, 22.0
 
 /// Rows divided into cells.
 #[derive(Debug)]
-pub(crate) struct Cells {
+pub struct Cells {
     /// `[cells, dim]`.
     centers: Vec<f32>,
     /// For each cell how far rows lie from the centre in one direction: the root of the mean square.
@@ -39,20 +41,26 @@ pub(crate) struct Cells {
 }
 
 impl Cells {
-    /// Divides the rows.
-    pub(crate) fn new(rows: RowsView<'_>) -> Self {
-        let count = match rows.len() {
-            0..SMALL => 1,
-            large => (large / FILL).min(MOST),
+    /// Whether so many rows are divided into more than one cell.
+    pub fn divides(rows: usize) -> bool {
+        rows >= SMALL
+    }
+
+    /// Divides the rows, which must be finite, by so many threads; 0 means one a core. However many, the same rows make the same
+    /// cells.
+    pub fn new(rows: RowsView<'_>, threads: usize) -> Self {
+        let count = match Self::divides(rows.len()) {
+            true => (rows.len() / FILL).min(MOST),
+            false => 1,
         };
-        Self::divide(rows, count)
+        Self::divide(rows, count, hnsw::threads(threads))
     }
 
     /// Divides the rows into `count` cells, and a few more.
-    fn divide(rows: RowsView<'_>, count: usize) -> Self {
-        let mut groups = Group::divide(rows, (0..rows.len()).collect(), count);
+    fn divide(rows: RowsView<'_>, count: usize, threads: usize) -> Self {
+        let mut groups = Group::divide(rows, (0..rows.len()).collect(), count, threads);
         for _ in 0..SPLITS {
-            groups = split(rows, groups);
+            groups = split(rows, groups, threads);
         }
         let mut cells = Self {
             centers: Vec::with_capacity(groups.len() * rows.dim()),
@@ -73,12 +81,15 @@ impl Cells {
     }
 
     /// How many cells.
-    pub(crate) fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.spreads.len()
     }
 
     /// The rows of a cell, ascending.
-    pub(crate) fn rows(&self, cell: usize) -> &[u32] {
+    ///
+    /// # Panics
+    /// If there is no such cell.
+    pub fn rows(&self, cell: usize) -> &[u32] {
         &self.rows[self.range(cell)]
     }
 
@@ -94,7 +105,7 @@ impl Cells {
             .collect();
         let scorer = Scorer::new(queries, self.dim);
         let mut scores = scorer.room();
-        let mut promises = Vec::with_capacity(self.len());
+        let mut promises = Vec::with_capacity(self.count());
         for (block, centers) in self.centers.chunks(BLOCK * self.dim).enumerate() {
             scorer.score(centers, &mut scores);
             for at in 0..centers.len() / self.dim {
@@ -162,9 +173,9 @@ mod tests {
         ) {
             let ids: Vec<u64> = (0..count as u64).collect();
             let vectors: Vec<f32> = (0..count * 3).map(|i| numbers[i % 997]).collect();
-            let divided = Cells::divide(RowsView::new(&ids, &vectors, 3), cells);
+            let divided = Cells::divide(RowsView::new(&ids, &vectors, 3), cells, 2);
             let mut all: Vec<u32> = Vec::new();
-            for cell in 0..divided.len() {
+            for cell in 0..divided.count() {
                 prop_assert!(divided.rows(cell).is_sorted());
                 all.extend(divided.rows(cell));
             }

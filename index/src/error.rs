@@ -1,4 +1,4 @@
-//! What can go wrong with a shard's rows, graph, items or a query.
+//! What can go wrong with a shard's rows, graph, items, cells or a query.
 
 use std::{io, path::PathBuf};
 
@@ -102,7 +102,7 @@ pub enum Error {
     /// Two parts of a shard disagree.
     #[error("{part}: {what} is {found}, expected {expected}")]
     Mismatch {
-        /// Rows, graph or items.
+        /// Rows, graph, items or cells.
         part: &'static str,
         /// What disagrees.
         what: &'static str,

@@ -212,7 +212,8 @@ fn check_metric(index: &Index, expected: Metric) -> Result<(), Error> {
     ))
 }
 
-fn threads(configured: usize) -> usize {
+/// How many threads a setting means: 0 is one a core.
+pub(crate) fn threads(configured: usize) -> usize {
     match configured {
         0 => thread::available_parallelism().map_or(1, usize::from),
         threads => threads,

@@ -5,14 +5,14 @@
 //!
 //! - [`shard`] opens the files and answers queries; [`plan`] chooses between the ways to search
 //! - [`exact`] scans every row with the kernels of `dot`, `quantized` every row in 8 bits a number with the same answer;
-//!   `cells` says which of those rows lie near; [`hnsw`] walks a usearch graph
+//!   [`cells`] says which of those rows lie near; [`hnsw`] walks a usearch graph
 //! - [`filter`] says which items may be returned, by their attributes
 //! - [`tail`] holds what was put in and taken out since the shard was built
 //! - [`items`] keeps the items' own bytes; [`build`] makes a shard's files
 //! - [`hit`] the order of answers; [`rows`] vectors borrowed from wherever they are
 
 pub mod build;
-mod cells;
+pub mod cells;
 mod dot;
 mod eligible;
 pub mod error;

@@ -90,15 +90,16 @@ struct Bounds {
 }
 
 impl Quantized {
-    /// Rounds the rows, which must be finite; `None` if this machine cannot scan them.
-    pub(crate) fn new(rows: RowsView<'_>) -> Option<Self> {
+    /// Rounds the rows, which must be finite; `None` if this machine cannot scan them. Rows whose cells are not known yet are divided
+    /// by so many threads; 0 means one a core.
+    pub(crate) fn new(rows: RowsView<'_>, cells: Option<Cells>, threads: usize) -> Option<Self> {
         if !supported() {
             return None;
         }
-        let cells = Cells::new(rows);
+        let cells = cells.unwrap_or_else(|| Cells::new(rows, threads));
         let mut pairs = vec![0];
         let mut places = Vec::with_capacity(rows.len());
-        for cell in 0..cells.len() {
+        for cell in 0..cells.count() {
             places.extend(cells.rows(cell));
             places.resize(places.len().next_multiple_of(2 * TILE), NOBODY);
             pairs.push(places.len() / (2 * TILE));
@@ -127,7 +128,7 @@ impl Quantized {
     /// Sets the cells' reach to the least with which a search near some of the rows finds nearly all of the best; returns the
     /// share of the rows that it looks at.
     fn calibrate(&mut self, rows: RowsView<'_>) -> f64 {
-        if self.cells.len() == 1 {
+        if self.cells.count() == 1 {
             return 1.0;
         }
         let all = Eligible::except(rows, &[]);
@@ -233,7 +234,7 @@ impl Quantized {
 
     /// How many cells.
     pub(crate) fn cells(&self) -> usize {
-        self.cells.len()
+        self.cells.count()
     }
 
     #[cfg(target_arch = "x86_64")]

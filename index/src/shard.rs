@@ -15,6 +15,7 @@ use std::{
 
 pub use crate::rows::RowsView;
 use crate::{
+    cells::Cells,
     eligible,
     error::Error,
     filter::{Attributes, Described, Filter},
@@ -63,12 +64,19 @@ pub struct Shard<R: Rows> {
 pub const TIERS: usize = 3;
 
 impl<R: Rows> Shard<R> {
-    /// Opens a shard from rows, graph and items whose bytes were hashed. Nothing is known of its items' attributes.
+    /// Opens a shard from rows, graph, items and cells whose bytes were hashed; where it has no file of cells, the rows are divided
+    /// now. Nothing is known of its items' attributes.
     ///
     /// # Errors
     /// [`Error::Mismatch`] if they do not belong together, [`Error::Order`] if ids do not ascend,
     /// [`Error::Vector`] if a vector is zero or not finite.
-    pub fn open(rows: R, graph: File, items: File, options: &Options) -> Result<Self, Error> {
+    pub fn open(
+        rows: R,
+        graph: File,
+        items: File,
+        cells: Option<File>,
+        options: &Options,
+    ) -> Result<Self, Error> {
         let view = rows.view();
         view.check_ids()?;
         view.check_vectors()?;
@@ -82,8 +90,9 @@ impl<R: Rows> Shard<R> {
             ));
         }
         let graph = Hnsw::view(&graph, view.len(), view.dim(), &options.hnsw)?;
+        let cells = cells.map(|file| Cells::read(&file, view)).transpose()?;
         Ok(Self {
-            quantized: Quantized::new(view),
+            quantized: Quantized::new(view, cells, options.hnsw.threads),
             tail: RwLock::new(Tail::new(view.dim(), options.delta)),
             rows,
             graph,

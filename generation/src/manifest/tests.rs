@@ -64,6 +64,24 @@ fn a_sealed_manifest_is_parsed_under_its_id_only() {
 }
 
 #[test]
+fn a_shard_may_have_cells_that_are_among_the_files() {
+    let mut manifest = manifest();
+    let text = manifest.seal().unwrap();
+    assert!(!String::from_utf8(text).unwrap().contains("cells"));
+    let cells = ShardEntry::cells_named(0);
+    manifest.shards[0].cells = Some(cells.clone());
+    let cause = manifest.seal().unwrap_err().to_string();
+    assert_eq!(cause, "file shard-0000.cells is not in the store");
+    let entry = FileEntry {
+        bytes: 64,
+        blake3: String::new(),
+    };
+    manifest.files.insert(cells, entry);
+    let text = manifest.seal().unwrap();
+    assert_eq!(Manifest::parse(&text, &manifest.id).unwrap(), manifest);
+}
+
+#[test]
 fn contradictions_are_refused_with_both_values() {
     assert_eq!(
         refused(|manifest| manifest.items = 11),

@@ -187,7 +187,7 @@ impl House {
     }
 }
 
-/// Stages two shards, of 3 and 2 items with the numbers `seed`, `seed + 1`, ...
+/// Stages two shards, of 3 and 2 items with the numbers `seed`, `seed + 1`, ...; the second has cells.
 pub(crate) fn stage(store: &Store, seed: f32) -> Staging {
     let staging = Staging::create(store).unwrap();
     let write = |file: &str, text: &str| fs::write(staging.dir().join(file), text).unwrap();
@@ -199,13 +199,20 @@ pub(crate) fn stage(store: &Store, seed: f32) -> Staging {
         Rows::write(&staging.dir().join(&shard.rows), 4, &ids, &vectors).unwrap();
         write(&shard.graph, &format!("graph {}", shard.shard));
         write(&shard.items_file, &format!("items {}", shard.shard));
+        if let Some(cells) = &shard.cells {
+            write(cells, &format!("cells {}", shard.shard));
+        }
     }
     write("popularity.json", "[[10, 3]]");
     staging
 }
 
 pub(crate) fn shards() -> Vec<ShardEntry> {
-    vec![ShardEntry::named(0, 3), ShardEntry::named(1, 2)]
+    let with_cells = ShardEntry {
+        cells: Some(ShardEntry::cells_named(1)),
+        ..ShardEntry::named(1, 2)
+    };
+    vec![ShardEntry::named(0, 3), with_cells]
 }
 
 pub(crate) fn draft() -> Draft {

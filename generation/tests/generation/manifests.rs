@@ -20,6 +20,8 @@ async fn a_manifest_reads_as_documented(place: Place) {
         serde_json::json!({"name": "splitmix64", "shards": 2})
     );
     assert_eq!(json["shards"][1]["items_file"], "shard-0001.items");
+    assert_eq!(json["shards"][1]["cells"], "shard-0001.cells");
+    assert_eq!(json["shards"][0].get("cells"), None);
     assert_eq!(json["files"]["shard-0000.rows"]["bytes"], 176);
     assert_eq!(json["report"]["users"], 6040);
     let created: String = id[..16].to_owned();

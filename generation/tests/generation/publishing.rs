@@ -26,7 +26,7 @@ async fn what_was_published_is_what_is_opened(place: Place) {
     assert_eq!(opened.manifest, manifest);
     assert_eq!(
         (manifest.items, manifest.shards.len(), manifest.files.len()),
-        (5, 2, 7)
+        (5, 2, 8)
     );
     let rows = Rows::map(&opened.file("shard-0000.rows").unwrap()).unwrap();
     assert_eq!(rows.ids(), [0, 10, 20]);

@@ -138,6 +138,7 @@ pub(crate) fn open(
         rows,
         file(&entry.graph)?,
         file(&entry.items_file)?,
+        entry.cells.as_deref().map(file).transpose()?,
         &options,
     )?)
 }

@@ -1,6 +1,7 @@
 //! The job step by step: formats of the catalog, ready vectors, steps that are done twice, out of order, or killed.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cells;
 mod formats;
 mod kills;
 mod rig;

@@ -28,9 +28,14 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Divides `wanted` rows into `count` groups; those that nothing is nearest to are empty.
-    pub(super) fn divide(rows: RowsView<'_>, wanted: Vec<usize>, count: usize) -> Vec<Self> {
-        let centers = centers(rows, &wanted, count.max(1));
+    /// Divides `wanted` rows into `count` groups, by so many threads; those that nothing is nearest to are empty.
+    pub(super) fn divide(
+        rows: RowsView<'_>,
+        wanted: Vec<usize>,
+        count: usize,
+        threads: usize,
+    ) -> Vec<Self> {
+        let centers = centers(rows, &wanted, count.max(1), threads);
         let mut groups: Vec<Self> = centers
             .chunks_exact(rows.dim())
             .map(|center| Self {
@@ -38,7 +43,8 @@ impl Group {
                 rows: Vec::new(),
             })
             .collect();
-        for (nearest, row) in nearest(rows, &centers, &wanted).into_iter().zip(wanted) {
+        let nearest = nearest(rows, &centers, &wanted, threads);
+        for (nearest, row) in nearest.into_iter().zip(wanted) {
             groups[nearest.center as usize].rows.push(row);
         }
         groups
@@ -66,14 +72,14 @@ fn median(mut numbers: Vec<f32>) -> f32 {
 }
 
 /// Divides groups in two whose rows lie much further apart than those of most: several groups of rows may be in one.
-pub(super) fn split(rows: RowsView<'_>, groups: Vec<Group>) -> Vec<Group> {
+pub(super) fn split(rows: RowsView<'_>, groups: Vec<Group>, threads: usize) -> Vec<Group> {
     let spreads: Vec<f32> = groups.iter().map(|group| group.spread(rows)).collect();
     let of_some = spreads.iter().copied().filter(|spread| *spread > 0.0);
     let most = WIDE * median(of_some.collect());
     let mut split = Vec::with_capacity(groups.len());
     for (group, spread) in groups.into_iter().zip(spreads) {
         if spread > most {
-            split.extend(Group::divide(rows, group.rows, 2));
+            split.extend(Group::divide(rows, group.rows, 2, threads));
         } else {
             split.push(group);
         }
@@ -82,16 +88,17 @@ pub(super) fn split(rows: RowsView<'_>, groups: Vec<Group>) -> Vec<Group> {
 }
 
 /// Finds `count` centres of the `wanted` rows, `[count, dim]`.
-fn centers(rows: RowsView<'_>, wanted: &[usize], count: usize) -> Vec<f32> {
+fn centers(rows: RowsView<'_>, wanted: &[usize], count: usize, threads: usize) -> Vec<f32> {
     let dim = rows.dim();
     // Ids are no order that vectors know of, so evenly spaced rows are a fair sample.
     let size = (SAMPLE * count).min(wanted.len());
     let sample: Vec<usize> = (0..size).map(|i| wanted[i * wanted.len() / size]).collect();
-    let mut centers = seeds(rows, &sample, count);
+    let mut centers = seeds(rows, &sample, count, threads);
     for _ in 0..if count > 1 { ROUNDS } else { 1 } {
         let mut sums = vec![0.0_f64; count * dim];
         let mut counts = vec![0_u32; count];
-        for (&row, nearest) in sample.iter().zip(nearest(rows, &centers, &sample)) {
+        let nearest = nearest(rows, &centers, &sample, threads);
+        for (&row, nearest) in sample.iter().zip(nearest) {
             let cell = nearest.center as usize;
             counts[cell] += 1;
             let sum = &mut sums[cell * dim..][..dim];
@@ -112,7 +119,7 @@ fn centers(rows: RowsView<'_>, wanted: &[usize], count: usize) -> Vec<f32> {
 /// Takes `count` of the rows as centres to begin with, `[count, dim]`: each with a chance that grows with the square of its distance
 /// from those that were taken (k-means++, Arthur and Vassilvitskii, SODA 2007), so that few groups of rows go without. They are taken
 /// in a few rounds, not one by one (as in k-means||, Bahmani and others, VLDB 2012).
-fn seeds(rows: RowsView<'_>, sample: &[usize], count: usize) -> Vec<f32> {
+fn seeds(rows: RowsView<'_>, sample: &[usize], count: usize, threads: usize) -> Vec<f32> {
     let dim = rows.dim();
     let mut chance = Chance(count as u64);
     let mut squares = vec![1.0; sample.len()];
@@ -123,7 +130,7 @@ fn seeds(rows: RowsView<'_>, sample: &[usize], count: usize) -> Vec<f32> {
         for row in chance.draw(&squares, wanted) {
             seeds.extend_from_slice(rows.row(sample[row]));
         }
-        let nearest = nearest(rows, &seeds[seeded..], sample);
+        let nearest = nearest(rows, &seeds[seeded..], sample, threads);
         let first = seeded == 0;
         for ((square, nearest), row) in squares.iter_mut().zip(nearest).zip(sample) {
             let off = nearest.off(rows.row(*row));
@@ -190,8 +197,8 @@ impl Nearest {
     };
 }
 
-/// The nearest centre of each of the `wanted` rows; the first of equals.
-fn nearest(rows: RowsView<'_>, centers: &[f32], wanted: &[usize]) -> Vec<Nearest> {
+/// The nearest centre of each of the `wanted` rows, found by so many threads; the first of equals.
+fn nearest(rows: RowsView<'_>, centers: &[f32], wanted: &[usize], threads: usize) -> Vec<Nearest> {
     let dim = rows.dim();
     // Few at a time, so that their scores stay near the core.
     let parts: Vec<_> = centers
@@ -224,7 +231,6 @@ fn nearest(rows: RowsView<'_>, centers: &[f32], wanted: &[usize]) -> Vec<Nearest
         }
     };
     let mut found = vec![Nearest::NONE; wanted.len()];
-    let threads = thread::available_parallelism().map_or(1, usize::from);
     let part = wanted
         .len()
         .div_ceil(threads)
@@ -262,7 +268,7 @@ mod tests {
             let vectors: Vec<f32> = (0..count * dim).map(|i| numbers[i % 997]).collect();
             let rows = RowsView::new(&ids, &vectors, dim);
             let wanted: Vec<usize> = (0..count).step_by(2).collect();
-            let divided = Group::divide(rows, wanted.clone(), groups);
+            let divided = Group::divide(rows, wanted.clone(), groups, 2);
             prop_assert_eq!(divided.len(), groups);
             let off = |row: usize, group: &Group| -> f32 {
                 let each = rows.row(row).iter().zip(&group.center);

@@ -26,7 +26,7 @@ proptest! {
         let ids: Vec<u64> = (0..count as u64).map(|row| 3 * row).collect();
         let exclude: Vec<u64> = exclude.into_iter().collect();
         let rows = RowsView::new(&ids, &vectors, dim);
-        if let Some(quantized) = Quantized::new(rows) {
+        if let Some(quantized) = Quantized::new(rows, None, 0) {
             let found = quantized.scan(rows, &queries, k, &Eligible::except(rows, &exclude));
             let expected = exact::scan(rows, &queries, k, &exclude);
             let bits = |hits: &[Hit]| -> Vec<_> {
@@ -42,7 +42,7 @@ fn bounds_that_overflow_leave_nothing_out() {
     let vectors = [1e19_f32, -1e19, 1e19, 1e19, -1e18, 1e19];
     let rows = RowsView::new(&[1, 2, 3], &vectors, 2);
     let query = [1e19_f32, 1e19];
-    if let Some(quantized) = Quantized::new(rows) {
+    if let Some(quantized) = Quantized::new(rows, None, 0) {
         let found = quantized.scan(rows, &query, 2, &Eligible::except(rows, &[]));
         assert_eq!(found, exact::scan(rows, &query, 2, &[]));
     }
@@ -75,7 +75,7 @@ fn grouped(dim: usize) -> (Vec<u64>, Vec<f32>, Vec<f32>) {
 fn a_search_of_cells_looks_at_few_rows_and_finds_nearly_all() {
     let (ids, vectors, queries) = grouped(24);
     let rows = RowsView::new(&ids, &vectors, 24);
-    let Some(quantized) = Quantized::new(rows) else {
+    let Some(quantized) = Quantized::new(rows, None, 0) else {
         return;
     };
     let all = Eligible::except(rows, &[]);

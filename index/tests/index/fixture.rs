@@ -49,7 +49,8 @@ impl Files {
 
     pub(crate) fn open(&self, rows: &Owned, options: &Options) -> Result<Shard<Owned>, Error> {
         let file = |name| File::open(self.path(name)).unwrap();
-        Shard::open(rows.clone(), file("graph"), file("items"), options)
+        let cells = File::open(self.path("cells")).ok();
+        Shard::open(rows.clone(), file("graph"), file("items"), cells, options)
     }
 }
 

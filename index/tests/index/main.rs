@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod building;
+mod cells;
 mod damage;
 mod filtering;
 mod fixture;

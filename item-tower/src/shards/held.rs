@@ -211,7 +211,9 @@ fn open_shard(
     }
     let graph = generation.file(&entry.graph)?;
     let items = generation.file(&entry.items_file)?;
-    let mut shard = Shard::open(Mapped(rows), graph, items, options)?;
+    let cells = entry.cells.as_deref();
+    let cells = cells.map(|name| generation.file(name)).transpose()?;
+    let mut shard = Shard::open(Mapped(rows), graph, items, cells, options)?;
     let mut counts = Vec::with_capacity(shard.len());
     shard.describe(|bytes, item| {
         counts.push(describe(bytes, item, &manifest.id)?);

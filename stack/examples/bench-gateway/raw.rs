@@ -56,7 +56,9 @@ impl Shards {
             let rows = rows::Rows::map(&generation.file(&entry.rows)?)?;
             let graph = generation.file(&entry.graph)?;
             let items = generation.file(&entry.items_file)?;
-            anyhow::Ok(Shard::open(Mapped(rows), graph, items, &options)?)
+            let cells = entry.cells.as_deref();
+            let cells = cells.map(|name| generation.file(name)).transpose()?;
+            anyhow::Ok(Shard::open(Mapped(rows), graph, items, cells, &options)?)
         };
         Ok(Self(
             manifest

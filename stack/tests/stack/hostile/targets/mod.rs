@@ -25,12 +25,13 @@ pub(crate) struct Decoder {
 }
 
 /// The decoders of files, those first that programs read first.
-pub(crate) const DECODERS: [Decoder; 11] = [
+pub(crate) const DECODERS: [Decoder; 12] = [
     decoder("settings", 3_000, settings::settings),
     decoder("pointer", 6_000, generation::pointer),
     decoder("manifest", 14_000, generation::manifest),
     decoder("rows", 6_000, generation::rows),
     decoder("items", 6_000, index::items),
+    decoder("cells", 6_000, index::cells),
     decoder("delta", 6_000, generation::delta),
     decoder("listing", 3_000, encoder::listing),
     decoder("signature", 14_000, encoder::signature),
