@@ -1,6 +1,6 @@
 //! The vectors of items that a user tower takes in the place of their ids.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use crate::{embedding::Embeddings, error::Error, features::Item, session::ItemEncoder};
 
@@ -12,7 +12,7 @@ pub trait ItemVectors: Send + Sync {
     fn dim(&self) -> usize;
 
     /// Returns an item's vector, of length [`dim`](ItemVectors::dim); none if there is no such item.
-    fn vector(&self, item: u64) -> Option<&[f32]>;
+    fn vector(&self, item: u64) -> Option<Cow<'_, [f32]>>;
 }
 
 /// Item vectors in memory.
@@ -50,8 +50,9 @@ impl ItemVectors for Gathered {
         self.rows.dim
     }
 
-    fn vector(&self, item: u64) -> Option<&[f32]> {
-        self.places.get(&item).map(|place| self.rows.row(*place))
+    fn vector(&self, item: u64) -> Option<Cow<'_, [f32]>> {
+        let place = self.places.get(&item)?;
+        Some(Cow::Borrowed(self.rows.row(*place)))
     }
 }
 
@@ -66,8 +67,8 @@ mod tests {
             values: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
         };
         let gathered = Gathered::new(&[7, 8, 7], rows);
-        assert_eq!(gathered.vector(7), Some([5.0, 6.0].as_slice()));
-        assert_eq!(gathered.vector(8), Some([3.0, 4.0].as_slice()));
+        assert_eq!(gathered.vector(7).as_deref(), Some([5.0, 6.0].as_slice()));
+        assert_eq!(gathered.vector(8).as_deref(), Some([3.0, 4.0].as_slice()));
         assert_eq!(gathered.vector(9), None);
     }
 }

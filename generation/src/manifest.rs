@@ -4,7 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Error, name, partition, rows};
+use crate::{
+    error::Error,
+    name, partition,
+    rows::{self, Storage},
+};
 
 /// The manifest's name in a generation's directory.
 pub const FILE: &str = "manifest.json";
@@ -81,6 +85,9 @@ pub struct ShardEntry {
     /// Which rows lie near each other, in a shard that has enough of them; generations of before have no such file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cells: Option<String>,
+    /// How the vectors' numbers are stored.
+    #[serde(default, skip_serializing_if = "Storage::is_f32")]
+    pub storage: Storage,
 }
 
 /// How items were divided among the shards.
@@ -135,7 +142,8 @@ pub(crate) fn object(id: &str) -> String {
 }
 
 impl ShardEntry {
-    /// An entry with the usual names, `shard-0000.rows`, `.graph` and `.items`, and without cells.
+    /// An entry with the usual names, `shard-0000.rows`, `.graph` and `.items`, of vectors as they are and without
+    /// cells.
     pub fn named(shard: u32, items: u64) -> Self {
         let file = |kind| format!("shard-{shard:04}.{kind}");
         Self {
@@ -145,6 +153,7 @@ impl ShardEntry {
             graph: file("graph"),
             items_file: file("items"),
             cells: None,
+            storage: Storage::F32,
         }
     }
 
@@ -245,7 +254,7 @@ impl Manifest {
             for file in shard.files() {
                 self.entry(file)?;
             }
-            let bytes = rows::file_bytes(self.dim, shard.items);
+            let bytes = rows::file_bytes(self.dim, shard.items, shard.storage);
             is("size of a rows file", self.entry(&shard.rows)?.bytes, bytes)?;
         }
         Ok(())

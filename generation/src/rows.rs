@@ -1,34 +1,38 @@
 //! The rows file: item ids and their vectors, mapped into memory.
 //!
-//! Little-endian. For `n` rows of `d` numbers:
+//! Little-endian. For `n` rows of `d` numbers of `w` bytes, which are 4, or 2 where they were rounded:
 //!
 //! | offset | bytes | content |
 //! |---|---|---|
-//! | 0 | 8 | the ASCII text `TTROWS01` |
+//! | 0 | 8 | the ASCII text `TTROWS01`; `TTROWS02` where numbers were rounded |
 //! | 8 | 4 | `d`, u32, at least 1 |
 //! | 12 | 4 | 0 |
 //! | 16 | 8 | `n`, u64 |
 //! | 24 | 40 | 0 |
 //! | 64 | 8 n | the item ids, u64, strictly ascending |
 //! | 64 + 8 n | up to 56 | 0, up to the next multiple of 64 |
-//! | `v`, that multiple | 4 n d | the vectors, f32, row by row |
+//! | `v`, that multiple | w n d | the vectors, f32 or f16, row by row |
 //!
 //! The file ends with the last vector. Ids and vectors are aligned in the file, hence in memory.
 
+mod numbers;
+
 use std::{
+    borrow::Cow,
     fs::File,
     io::{BufWriter, Write as _},
     path::Path,
 };
 
+use half::slice::HalfFloatSliceExt as _;
 use memmap2::Mmap;
 
 use crate::error::{AtPath as _, Error};
+pub use numbers::{Numbers, Storage};
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("rows are mapped as they are: little-endian machines only");
 
-const MAGIC: &[u8; 8] = b"TTROWS01";
 const HEADER: u64 = 64;
 const ALIGNMENT: u64 = 64;
 
@@ -36,12 +40,13 @@ const ALIGNMENT: u64 = 64;
 #[derive(Debug)]
 pub struct Rows {
     map: Mmap,
+    storage: Storage,
     dim: usize,
     count: usize,
 }
 
 impl Rows {
-    /// Writes a rows file.
+    /// Writes a rows file of vectors as they are.
     ///
     /// # Shapes
     /// - `ids`: `n`, strictly ascending
@@ -51,14 +56,27 @@ impl Rows {
     /// [`Error::Order`] names the first row whose id is not greater than the one before,
     /// [`Error::Mismatch`] if `vectors` has not `n * dim` numbers.
     pub fn write(path: &Path, dim: usize, ids: &[u64], vectors: &[f32]) -> Result<(), Error> {
+        Self::write_stored(path, dim, ids, Numbers::F32(vectors))
+    }
+
+    /// Writes a rows file of vectors, stored as they come.
+    ///
+    /// # Errors
+    /// As [`Rows::write`].
+    pub fn write_stored(
+        path: &Path,
+        dim: usize,
+        ids: &[u64],
+        vectors: Numbers<'_>,
+    ) -> Result<(), Error> {
         check_ascending(ids)?;
         let name = || path.display().to_string();
-        if ids.len().checked_mul(dim) != Some(vectors.len()) {
+        if ids.len().checked_mul(dim) != Some(vectors.count()) {
             let expected = format!("{} rows of {dim}", ids.len());
             return Err(Error::mismatch(
                 name(),
                 "number of values",
-                vectors.len(),
+                vectors.count(),
                 expected,
             ));
         }
@@ -67,14 +85,14 @@ impl Rows {
             _ => return Err(Error::mismatch(name(), "dimension", dim, "1 to 4294967295")),
         };
         let mut header = [0; HEADER as usize];
-        header[..8].copy_from_slice(MAGIC);
+        header[..8].copy_from_slice(magic(vectors.storage()));
         header[8..12].copy_from_slice(&width.to_le_bytes());
         header[16..24].copy_from_slice(&(ids.len() as u64).to_le_bytes());
         let ids: &[u8] = bytemuck::cast_slice(ids);
         let padding = vec![0; (ids.len() as u64).next_multiple_of(ALIGNMENT) as usize - ids.len()];
 
         let mut file = BufWriter::new(File::create(path).at(path)?);
-        for part in [&header[..], ids, &padding, bytemuck::cast_slice(vectors)] {
+        for part in [&header[..], ids, &padding, vectors.bytes()] {
             file.write_all(part).at(path)?;
         }
         file.flush().at(path)
@@ -86,8 +104,13 @@ impl Rows {
     /// [`Error::Mismatch`] if it is no rows file or its length is not what its header says.
     pub fn map(file: &File) -> Result<Self, Error> {
         let map = map(file).at("rows")?;
-        let (dim, count) = read_header(&map)?;
-        Ok(Self { map, dim, count })
+        let (storage, dim, count) = read_header(&map)?;
+        Ok(Self {
+            map,
+            storage,
+            dim,
+            count,
+        })
     }
 
     /// The item ids, strictly ascending.
@@ -96,10 +119,10 @@ impl Rows {
         bytemuck::cast_slice(&self.map[start..start + 8 * self.count])
     }
 
-    /// All vectors, `[len, dim]`.
-    pub fn vectors(&self) -> &[f32] {
+    /// All vectors, `[len, dim]`, as they are stored.
+    pub fn numbers(&self) -> Numbers<'_> {
         let start = vectors_start(self.count as u64) as usize;
-        bytemuck::cast_slice(&self.map[start..])
+        self.storage.numbers(&self.map[start..])
     }
 
     /// Numbers a vector.
@@ -117,18 +140,24 @@ impl Rows {
         self.count == 0
     }
 
-    /// The vector of row `i`.
+    /// The vector of row `i`; one that was rounded as the f32 that it is.
     ///
     /// # Panics
     /// If there is no row `i`.
-    pub fn row(&self, i: usize) -> &[f32] {
-        &self.vectors()[i * self.dim..][..self.dim]
+    pub fn row(&self, i: usize) -> Cow<'_, [f32]> {
+        let numbers = i * self.dim..(i + 1) * self.dim;
+        match self.numbers() {
+            Numbers::F32(vectors) => Cow::Borrowed(&vectors[numbers]),
+            Numbers::F16(vectors) => Cow::Owned(vectors[numbers].to_f32_vec()),
+        }
     }
 }
 
 /// The size of a rows file; `u64::MAX` if no file could be that large.
-pub(crate) fn file_bytes(dim: usize, count: u64) -> u64 {
-    let vectors = count.saturating_mul(4).saturating_mul(dim as u64);
+pub(crate) fn file_bytes(dim: usize, count: u64, storage: Storage) -> u64 {
+    let vectors = count
+        .saturating_mul(storage.bytes())
+        .saturating_mul(dim as u64);
     match count.checked_mul(8).is_some_and(|ids| ids < u64::MAX / 2) {
         true => vectors_start(count).saturating_add(vectors),
         false => u64::MAX,
@@ -139,8 +168,16 @@ fn vectors_start(count: u64) -> u64 {
     (HEADER + 8 * count).next_multiple_of(ALIGNMENT)
 }
 
-/// Returns dimension and count after checking them against the length.
-fn read_header(bytes: &[u8]) -> Result<(usize, usize), Error> {
+/// What a file begins with.
+fn magic(storage: Storage) -> &'static [u8; 8] {
+    match storage {
+        Storage::F32 => b"TTROWS01",
+        Storage::F16 => b"TTROWS02",
+    }
+}
+
+/// Returns how numbers are stored, dimension and count after checking them against the length.
+fn read_header(bytes: &[u8]) -> Result<(Storage, usize, usize), Error> {
     let Some((header, _)) = bytes.split_first_chunk::<{ HEADER as usize }>() else {
         return Err(Error::mismatch(
             "rows",
@@ -149,10 +186,15 @@ fn read_header(bytes: &[u8]) -> Result<(usize, usize), Error> {
             "at least 64",
         ));
     };
-    if &header[..8] != MAGIC {
+    let known = [Storage::F32, Storage::F16];
+    let Some(storage) = known
+        .into_iter()
+        .find(|storage| &header[..8] == magic(*storage))
+    else {
         let found = String::from_utf8_lossy(&header[..8]);
-        return Err(Error::mismatch("rows", "first bytes", found, "TTROWS01"));
-    }
+        let expected = "TTROWS01 or TTROWS02";
+        return Err(Error::mismatch("rows", "first bytes", found, expected));
+    };
     let dim = u32::from_le_bytes([header[8], header[9], header[10], header[11]]) as usize;
     let mut count = [0; 8];
     count.copy_from_slice(&header[16..24]);
@@ -160,7 +202,7 @@ fn read_header(bytes: &[u8]) -> Result<(usize, usize), Error> {
     if dim == 0 {
         return Err(Error::mismatch("rows", "dimension", dim, "at least 1"));
     }
-    let expected = file_bytes(dim, count);
+    let expected = file_bytes(dim, count, storage);
     if bytes.len() as u64 != expected {
         return Err(Error::mismatch(
             "rows",
@@ -169,7 +211,7 @@ fn read_header(bytes: &[u8]) -> Result<(usize, usize), Error> {
             expected,
         ));
     }
-    Ok((dim, count as usize))
+    Ok((storage, dim, count as usize))
 }
 
 fn check_ascending(ids: &[u64]) -> Result<(), Error> {
@@ -186,6 +228,6 @@ fn check_ascending(ids: &[u64]) -> Result<(), Error> {
 #[expect(unsafe_code, reason = "mapping a file is unsafe")]
 fn map(file: &File) -> std::io::Result<Mmap> {
     // SAFETY: a published file is never written or truncated, only unlinked, which leaves the map
-    // whole. Every bit pattern is a valid u64 and f32.
+    // whole. Every bit pattern is a valid u64, f32 and f16.
     unsafe { Mmap::map(file) }
 }

@@ -3,10 +3,14 @@
 use std::{fmt, path::Path, sync::Arc};
 
 use encoder::signature::{self, Signature};
-use generation::{manifest::ShardEntry, open::Generation, rows};
+use generation::{
+    manifest::ShardEntry,
+    open::Generation,
+    rows::{Numbers, Rows, Storage},
+};
 use index::{
     hnsw::{HnswConfig, Metric},
-    rows::RowsView,
+    rows::{RowsView, halves},
 };
 use serde::{Deserialize, Serialize};
 use tokio::task;
@@ -125,7 +129,7 @@ fn write(
         )),
     };
     let ready = vectors.as_ref().map(|(path, vectors)| (*path, vectors));
-    let made = ShardRows::join(&job.plan.catalog.path, &items, ready)?;
+    let mut made = ShardRows::join(&job.plan.catalog.path, &items, ready)?;
     drop(vectors);
     if made.ids.is_empty() {
         return Err(Error::EmptyShard {
@@ -134,10 +138,13 @@ fn write(
             items: gather::total(parts).items,
         });
     }
-    let mut entry = ShardEntry::named(shard, made.ids.len() as u64);
-    let dim = job.artifact.signature().dim;
-    rows::Rows::write(&dir.join(&entry.rows), dim, &made.ids, &made.vectors)?;
     let settings = &job.plan.settings;
+    let mut entry = ShardEntry {
+        storage: settings.rows,
+        ..ShardEntry::named(shard, made.ids.len() as u64)
+    };
+    let dim = job.artifact.signature().dim;
+    write_rows(&dir.join(&entry.rows), dim, entry.storage, &mut made)?;
     let kept =
         before.and_then(|before| Graph::open(before, settings, shard, &made.ids, &made.vectors));
     let bar = progress::bar("index", made.ids.len() as u64);
@@ -163,6 +170,24 @@ fn write(
         without_vector: made.without_vector,
         without_item: made.without_item,
     })
+}
+
+/// Writes ids and vectors. Where these are rounded, what was stored takes their place, so that all else is made of that.
+fn write_rows(
+    path: &Path,
+    dim: usize,
+    storage: Storage,
+    made: &mut ShardRows<'_>,
+) -> Result<(), Error> {
+    match storage {
+        Storage::F32 => Rows::write(path, dim, &made.ids, &made.vectors)?,
+        Storage::F16 => {
+            let rounded = halves::round(RowsView::new(&made.ids, &made.vectors, dim))?;
+            Rows::write_stored(path, dim, &made.ids, Numbers::F16(&rounded))?;
+            halves::widen(&rounded, &mut made.vectors);
+        }
+    }
+    Ok(())
 }
 
 fn name(job: &Job, shard: u32) -> String {

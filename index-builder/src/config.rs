@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-pub use generation::publish::Role;
+pub use generation::{publish::Role, rows::Storage};
 use serde::{Deserialize, Serialize};
 use service::{config, identity::IdentityConfig, telemetry::TelemetryConfig};
 
@@ -40,6 +40,8 @@ pub struct Config {
     pub parts: u32,
     /// Whether vectors of items that did not change, and graphs that need few changes, are kept.
     pub reuse: bool,
+    /// How the numbers of vectors are stored.
+    pub rows: Storage,
     /// What the generation becomes.
     pub publish_as: Role,
     /// How many generations stay in the store, those that CURRENT names among them.

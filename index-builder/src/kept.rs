@@ -1,14 +1,14 @@
 //! What may be kept of the generation that served when the job was planned: vectors of items that did not change, and graphs that
 //! need few changes.
 
-use std::{fs::File, sync::Arc};
+use std::{borrow::Cow, fs::File, sync::Arc};
 
 use encoder::features::CatalogItem;
 use generation::{
     manifest::Manifest,
     open::{self, Generation},
     partition,
-    rows::Rows,
+    rows::{Rows, Storage},
 };
 use index::{build::Before, items::Items};
 use tokio::task;
@@ -32,12 +32,16 @@ pub(crate) struct Graph {
 }
 
 impl Vectors {
-    /// Opens them; `None` if nothing is to be kept, nothing served, it was of another artifact, or it is damaged.
+    /// Opens them; `None` if nothing is to be kept, nothing served, it was of another artifact, its vectors were rounded and are not
+    /// to be, or it is damaged.
     ///
     /// # Errors
     /// If a thread of the run did not finish.
     pub(crate) async fn open(job: &Arc<Job>) -> Result<Option<Self>, Error> {
-        let Some(generation) = generation(job).await else {
+        let generation = generation(job).await;
+        let storage = job.plan.settings.rows;
+        let Some(generation) = generation.filter(|before| is_as_good(&before.manifest, storage))
+        else {
             return Ok(None);
         };
         let id = generation.manifest.id.clone();
@@ -67,7 +71,7 @@ impl Vectors {
     }
 
     /// The vector of an item whose key and features are what they were.
-    pub(crate) fn of(&self, item: &CatalogItem) -> Option<&[f32]> {
+    pub(crate) fn of(&self, item: &CatalogItem) -> Option<Cow<'_, [f32]>> {
         let shard = partition::shard_of(item.id, self.shards.len() as u32);
         let (rows, items) = &self.shards[shard as usize];
         let row = rows.ids().binary_search(&item.id).ok()?;
@@ -142,6 +146,12 @@ pub(crate) async fn generation(job: &Job) -> Option<Generation> {
             None
         }
     }
+}
+
+/// Whether nothing was lost of the vectors that the storage would keep.
+fn is_as_good(manifest: &Manifest, storage: Storage) -> bool {
+    let mut shards = manifest.shards.iter();
+    storage == Storage::F16 || shards.all(|shard| shard.storage == Storage::F32)
 }
 
 /// Whether the graphs are divided and built as this job does it.

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use generation::{manifest::FileEntry, store::Current};
+use generation::{manifest::FileEntry, rows::Storage, store::Current};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -66,6 +66,9 @@ pub(crate) struct Settings {
     pub(crate) parts: u32,
     /// `reuse`.
     pub(crate) reuse: bool,
+    /// `rows`; plans of before know of no other than `f32`.
+    #[serde(default)]
+    pub(crate) rows: Storage,
     /// `embed.unknown_items`.
     pub(crate) unknown_items: bool,
     /// `hnsw.connectivity`.
@@ -196,6 +199,7 @@ impl Settings {
             shards: config.shards,
             parts: config.parts,
             reuse: config.reuse,
+            rows: config.rows,
             unknown_items: config.embed.unknown_items,
             connectivity: config.hnsw.connectivity,
             expansion_add: config.hnsw.expansion_add,

@@ -254,7 +254,7 @@ fn add(rows: RowsView<'_>, config: &HnswConfig) -> Result<Index, Box<dyn Error>>
                         if row >= rows.len() {
                             return Ok(());
                         }
-                        let added = index.add(row as u64, rows.row(row));
+                        let added = index.add(row as u64, &rows.row(row));
                         added.map_err(|cause| cause.to_string())?;
                     }
                 })

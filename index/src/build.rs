@@ -115,10 +115,10 @@ fn recall(graph: &mut Hnsw, rows: RowsView<'_>) -> Result<f64, Error> {
     let (mut found, mut wanted) = (0, 0);
     for row in (0..rows.len()).step_by(rows.len().div_ceil(SAMPLE).max(1)) {
         let query = rows.row(row);
-        let last = exact::scan(rows, query, k, &[]).pop();
+        let last = exact::scan(rows, &query, k, &[]).pop();
         let last = last.map_or(f32::INFINITY, |hit| hit.score);
-        let near = graph.search(query, k)?.into_iter();
-        found += exact::rank(rows, near, query, k)
+        let near = graph.search(&query, k)?.into_iter();
+        found += exact::rank(rows, near, &query, k)
             .iter()
             .filter(|hit| hit.score >= last)
             .count();

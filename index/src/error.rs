@@ -25,6 +25,18 @@ pub enum Error {
         /// The squared length found.
         length: f32,
     },
+    /// A row's number cannot be rounded to 16 bits.
+    #[error(
+        "row {row} (item {id}) has the number {value}, in f16 it must be finite: at most 65504 on either side of 0"
+    )]
+    Half {
+        /// The row.
+        row: usize,
+        /// The item's id.
+        id: u64,
+        /// The number found.
+        value: f32,
+    },
     /// An item id is not greater than the one before it.
     #[error("row {row} has item id {id}, which is not greater than {previous} of the row before")]
     Order {

@@ -32,12 +32,14 @@ pub(crate) fn scan_eligible(
     let mut top = Top::new(k);
     let scorer = Scorer::new(queries, rows.dim());
     let mut scores = scorer.room();
-    let vectors = rows.vectors().chunks(BLOCK * rows.dim());
-    for (block, (vectors, ids)) in vectors.zip(rows.ids().chunks(BLOCK)).enumerate() {
+    let mut room = Vec::new();
+    for (block, ids) in rows.ids().chunks(BLOCK).enumerate() {
+        let first = block * BLOCK;
+        let vectors = rows.block(first..first + ids.len(), &mut room);
         scorer.score(vectors, &mut scores);
         let best = best_of_each(&scores);
         for (r, id) in ids.iter().enumerate() {
-            if best[r] >= top.bar() && eligible.has(block * BLOCK + r) {
+            if best[r] >= top.bar() && eligible.has(first + r) {
                 top.offer(hit(*id, &scores, r));
             }
         }
@@ -64,7 +66,7 @@ pub(crate) fn rank(
     let mut some = some.peekable();
     while let Some(row) = some.next() {
         ids.push(rows.ids()[row]);
-        vectors.extend_from_slice(rows.row(row));
+        rows.append(row, &mut vectors);
         if ids.len() == BLOCK || some.peek().is_none() {
             scorer.score(&vectors, &mut scores);
             for (r, id) in ids.drain(..).enumerate() {

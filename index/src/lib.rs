@@ -9,7 +9,7 @@
 //! - [`filter`] says which items may be returned, by their attributes
 //! - [`tail`] holds what was put in and taken out since the shard was built
 //! - [`items`] keeps the items' own bytes; [`build`] makes a shard's files
-//! - [`hit`] the order of answers; [`rows`] vectors borrowed from wherever they are
+//! - [`hit`] the order of answers; [`rows`] vectors borrowed from wherever they are, as they are or rounded to 16 bits
 
 pub mod build;
 pub mod cells;

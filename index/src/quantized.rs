@@ -15,6 +15,8 @@ mod rounded;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
+use std::borrow::Cow;
+
 use crate::{
     cells::{Cells, Promise, REACHES},
     eligible::Eligible,
@@ -118,7 +120,7 @@ impl Quantized {
             vec![Line([[SHIFT as u8; 4]; TILE]); quantized.factors.len() * quantized.steps];
         for place in 0..quantized.rows.len() {
             if let Some(row) = quantized.row(place) {
-                quantized.put(place, rows.row(row));
+                quantized.put(place, &rows.row(row));
             }
         }
         quantized.share = quantized.calibrate(rows);
@@ -134,7 +136,7 @@ impl Quantized {
         let all = Eligible::except(rows, &[]);
         let step = rows.len().div_ceil(SAMPLE);
         let sample = || (0..rows.len()).step_by(step).map(|row| rows.row(row));
-        let best = |query| self.scan(rows, query, NEIGHBOURS, &all);
+        let best = |query: Cow<'_, [f32]>| self.scan(rows, &query, NEIGHBOURS, &all);
         let truths: Vec<Vec<Hit>> = sample().map(best).collect();
         let wanted = truths.iter().map(Vec::len).sum::<usize>() as f64;
         let mut share = 1.0;
@@ -142,7 +144,7 @@ impl Quantized {
             self.reach = reach;
             let (mut found, mut looked) = (0, 0);
             for (query, truth) in sample().zip(&truths) {
-                let near = self.scan_cells(rows, query, NEIGHBOURS, &all, 0);
+                let near = self.scan_cells(rows, &query, NEIGHBOURS, &all, 0);
                 found += near
                     .hits
                     .iter()

@@ -221,13 +221,15 @@ impl<R: Rows> Shard<R> {
     ) -> Result<bool, Error> {
         let (rows, tail) = (self.rows.view(), self.tail());
         let as_of = tail.as_of(as_of)?;
-        let built = || {
-            let row = eligible::row(rows, id).filter(|row| !tail.is_gone_at(*row, as_of));
-            row.map(|row| rows.row(row as usize))
-        };
-        let vector = tail.vector(id, as_of).or_else(built);
-        vectors.extend(vector.into_iter().flatten());
-        Ok(vector.is_some())
+        if let Some(vector) = tail.vector(id, as_of) {
+            vectors.extend_from_slice(vector);
+            return Ok(true);
+        }
+        let row = eligible::row(rows, id).filter(|row| !tail.is_gone_at(*row, as_of));
+        if let Some(row) = row {
+            rows.append(row as usize, vectors);
+        }
+        Ok(row.is_some())
     }
 
     /// The rows that it was built with.

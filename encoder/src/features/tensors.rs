@@ -292,7 +292,7 @@ impl Column {
             let vector = row
                 .vectors
                 .and_then(|vectors| vectors.vector(kept.event.item));
-            data.extend(vector.expect("only events whose item has a vector are kept"));
+            data.extend(&vector.expect("only events whose item has a vector are kept"));
         } else {
             data.push(self.event(kept, row.time));
         }

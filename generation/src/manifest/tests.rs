@@ -21,7 +21,10 @@ fn manifest() -> Manifest {
         metric: Metric::Dot,
         items: 10,
         files: BTreeMap::from([
-            (shard.rows.clone(), entry(rows::file_bytes(4, 10))),
+            (
+                shard.rows.clone(),
+                entry(rows::file_bytes(4, 10, Storage::F32)),
+            ),
             (shard.graph.clone(), entry(7)),
             (shard.items_file.clone(), entry(0)),
         ]),
@@ -79,6 +82,30 @@ fn a_shard_may_have_cells_that_are_among_the_files() {
     manifest.files.insert(cells, entry);
     let text = manifest.seal().unwrap();
     assert_eq!(Manifest::parse(&text, &manifest.id).unwrap(), manifest);
+}
+
+#[test]
+fn rows_have_the_size_that_their_storage_asks_for() {
+    let mut manifest = manifest();
+    let text = String::from_utf8(manifest.seal().unwrap()).unwrap();
+    assert!(!text.contains("storage"));
+    manifest.shards[0].storage = Storage::F16;
+    assert_eq!(
+        manifest.seal().unwrap_err().to_string(),
+        "manifest.json: size of a rows file is 352, expected 272"
+    );
+    let rows = manifest.shards[0].rows.clone();
+    let bytes = rows::file_bytes(4, 10, Storage::F16);
+    manifest.files.get_mut(&rows).unwrap().bytes = bytes;
+    let text = manifest.seal().unwrap();
+    assert_eq!(Manifest::parse(&text, &manifest.id).unwrap(), manifest);
+    let unknown = String::from_utf8(text).unwrap().replace("f16", "f8");
+    let cause = Manifest::parse(unknown.as_bytes(), &manifest.id).unwrap_err();
+    let cause = cause.to_string();
+    assert!(
+        cause.contains("unknown variant `f8`, expected `f32` or `f16`"),
+        "{cause}"
+    );
 }
 
 #[test]

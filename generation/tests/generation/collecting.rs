@@ -40,7 +40,7 @@ async fn a_map_outlives_its_file(place: Place) {
     assert_eq!(collect(&house.store, 1).await.unwrap(), [old.as_str()]);
     let left = house.store.list(&format!("generations/{old}")).await;
     assert!(left.unwrap().is_empty());
-    assert_eq!(rows.row(0), [1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(*rows.row(0), [1.0, 2.0, 3.0, 4.0]);
 }
 
 async fn a_generation_half_removed_is_finished(place: Place) {

@@ -30,7 +30,7 @@ async fn what_was_published_is_what_is_opened(place: Place) {
     );
     let rows = Rows::map(&opened.file("shard-0000.rows").unwrap()).unwrap();
     assert_eq!(rows.ids(), [0, 10, 20]);
-    assert_eq!(rows.row(2), [9.0, 10.0, 11.0, 12.0]);
+    assert_eq!(*rows.row(2), [9.0, 10.0, 11.0, 12.0]);
     let mut popularity = String::new();
     opened
         .file("popularity.json")

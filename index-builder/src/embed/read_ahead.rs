@@ -83,7 +83,7 @@ impl Reader {
                 let counts = !self.items.is_replaced(&entry);
                 read.kept += u64::from(counts);
                 read.unknown += u64::from(counts && !self.items.knows(&entry.item));
-                kept.push(entry, vector);
+                kept.push(entry, &vector);
                 if kept.entries.len() == self.chunk && !self.keep(mem::take(&mut kept)) {
                     return Ok(read);
                 }

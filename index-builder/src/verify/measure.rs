@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use generation::{manifest::ShardEntry, rows};
+use generation::{
+    manifest::ShardEntry,
+    rows::{self, Numbers},
+};
 use index::{
     hnsw::HnswConfig,
     plan::Strategy,
@@ -159,6 +162,10 @@ pub(crate) struct Mapped(rows::Rows);
 
 impl Rows for Mapped {
     fn view(&self) -> RowsView<'_> {
-        RowsView::new(self.0.ids(), self.0.vectors(), self.0.dim())
+        let (ids, dim) = (self.0.ids(), self.0.dim());
+        match self.0.numbers() {
+            Numbers::F32(vectors) => RowsView::new(ids, vectors, dim),
+            Numbers::F16(vectors) => RowsView::halves(ids, vectors, dim),
+        }
     }
 }

@@ -5,6 +5,7 @@ mod cells;
 mod formats;
 mod kills;
 mod rig;
+mod rounded;
 mod steps;
 #[expect(
     dead_code,

@@ -1,6 +1,7 @@
 //! Vectors that were made elsewhere.
 
 use encoder::sample::Sample;
+use index_builder::config::Storage;
 
 use crate::{
     rig::{ITEMS, Rig},
@@ -145,4 +146,17 @@ fn ready_vectors_that_cannot_stand_beside_the_artifacts_are_refused() {
         cause.contains("column vector is DOUBLE in 0 lists, expected FLOAT in 1 lists"),
         "{cause}"
     );
+}
+
+#[test]
+fn a_number_that_is_not_finite_in_16_bits_is_refused_by_its_item() {
+    let (mut rig, mut rows) = ready(1..=ITEMS);
+    rig.config.shards = 1;
+    rig.config.rows = Storage::F16;
+    rows[7].1[2] = 70_000.0;
+    write(&rig, &rows, &[("space", &rig.space)]);
+    let cause = rig.run().unwrap_err().to_string();
+    let expected = "row 7 (item 8) has the number 70000, in f16 it must be finite";
+    assert!(cause.starts_with(expected), "{cause}");
+    assert_eq!(rig.serving(), None);
 }

@@ -53,7 +53,8 @@ impl Group {
     /// How far rows lie from the centre in one direction: the root of the mean square.
     pub(super) fn spread(&self, rows: RowsView<'_>) -> f32 {
         let off = |row: &usize| {
-            let each = rows.row(*row).iter().zip(&self.center);
+            let row = rows.row(*row);
+            let each = row.iter().zip(&self.center);
             f64::from(each.map(|(x, c)| (x - c) * (x - c)).sum::<f32>())
         };
         let numbers = self.rows.len() * rows.dim();
@@ -102,7 +103,7 @@ fn centers(rows: RowsView<'_>, wanted: &[usize], count: usize, threads: usize) -
             let cell = nearest.center as usize;
             counts[cell] += 1;
             let sum = &mut sums[cell * dim..][..dim];
-            for (sum, x) in sum.iter_mut().zip(rows.row(row)) {
+            for (sum, x) in sum.iter_mut().zip(rows.row(row).iter()) {
                 *sum += f64::from(*x);
             }
         }
@@ -128,12 +129,12 @@ fn seeds(rows: RowsView<'_>, sample: &[usize], count: usize, threads: usize) -> 
         let seeded = seeds.len();
         let wanted = count.div_ceil(SEEDINGS).min(count - seeded / dim);
         for row in chance.draw(&squares, wanted) {
-            seeds.extend_from_slice(rows.row(sample[row]));
+            rows.append(sample[row], &mut seeds);
         }
         let nearest = nearest(rows, &seeds[seeded..], sample, threads);
         let first = seeded == 0;
         for ((square, nearest), row) in squares.iter_mut().zip(nearest).zip(sample) {
-            let off = nearest.off(rows.row(*row));
+            let off = nearest.off(&rows.row(*row));
             *square = if first { off } else { square.min(off) };
         }
     }
@@ -210,11 +211,10 @@ fn nearest(rows: RowsView<'_>, centers: &[f32], wanted: &[usize], threads: usize
         })
         .collect();
     let of_block = |wanted: &[usize], found: &mut [Nearest]| {
-        let vectors: Vec<f32> = wanted
-            .iter()
-            .flat_map(|row| rows.row(*row))
-            .copied()
-            .collect();
+        let mut vectors = Vec::with_capacity(wanted.len() * dim);
+        for row in wanted {
+            rows.append(*row, &mut vectors);
+        }
         let mut center = 0;
         for (scorer, halves) in &parts {
             let mut scores = scorer.room();
@@ -271,7 +271,8 @@ mod tests {
             let divided = Group::divide(rows, wanted.clone(), groups, 2);
             prop_assert_eq!(divided.len(), groups);
             let off = |row: usize, group: &Group| -> f32 {
-                let each = rows.row(row).iter().zip(&group.center);
+                let row = rows.row(row);
+                let each = row.iter().zip(&group.center);
                 each.map(|(x, c)| (x - c) * (x - c)).sum()
             };
             let mut all: Vec<usize> = Vec::new();

@@ -113,7 +113,7 @@ fn lift_of(
     let found = index
         .get(old as u64, &mut lifted)
         .map_err(graph("read a row"))?;
-    Ok((found == 1).then(|| Lift::by(rows.row(row), &lifted)))
+    Ok((found == 1).then(|| Lift::by(&rows.row(row), &lifted)))
 }
 
 /// Adds some of the rows, lifted if they are to be, from several threads.
@@ -128,9 +128,10 @@ fn add(
     let (next, failure) = (AtomicUsize::new(0), Mutex::new(None));
     let add_rows = || {
         while let Some(&row) = some.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let vector = rows.row(row);
             let added = match lift {
-                Some(lift) => index.add(row as u64, &lift.row(rows.row(row))),
-                None => index.add(row as u64, rows.row(row)),
+                Some(lift) => index.add(row as u64, &lift.row(&vector)),
+                None => index.add(row as u64, &vector),
             };
             if let Err(cause) = added {
                 let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);

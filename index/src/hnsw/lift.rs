@@ -15,7 +15,7 @@ pub(super) struct Lift(f64);
 impl Lift {
     /// For these rows.
     pub(super) fn of(rows: RowsView<'_>) -> Self {
-        let squared = (0..rows.len()).map(|row| squared(rows.row(row)));
+        let squared = (0..rows.len()).map(|row| squared(&rows.row(row)));
         Self(squared.fold(0.0, f64::max).sqrt())
     }
 
@@ -61,11 +61,11 @@ mod tests {
         let lift = Lift::of(rows);
         let asked = query(&[2.0, 1.0]);
         for (row, dot) in [(0, 10.0), (1, 2.0), (2, 0.0)] {
-            let lifted = lift.row(rows.row(row));
+            let lifted = lift.row(&rows.row(row));
             assert!((squared(&lifted) - 1.0).abs() < 1e-6);
             let found: f32 = lifted.iter().zip(&asked).map(|(a, b)| a * b).sum();
             assert!((5.0 * found - dot).abs() < 1e-5);
-            let again = Lift::by(rows.row(row), &lifted);
+            let again = Lift::by(&rows.row(row), &lifted);
             assert!((again.0 - 5.0).abs() < 1e-5 && again.holds(rows));
         }
         let longer = RowsView::new(&[1], &[5.0, 0.1], 2);

@@ -8,4 +8,5 @@ mod filtering;
 mod fixture;
 mod freshness;
 mod graphs;
+mod halves;
 mod searching;

@@ -13,7 +13,8 @@ use generation::{
     deltas::{Changes, Vectors},
     manifest::{self, Manifest, ShardEntry},
     open::Generation,
-    partition, rows,
+    partition,
+    rows::{self, Numbers},
 };
 use index::{
     filter::Described,
@@ -56,7 +57,11 @@ pub(crate) struct Mapped(rows::Rows);
 
 impl Rows for Mapped {
     fn view(&self) -> RowsView<'_> {
-        RowsView::new(self.0.ids(), self.0.vectors(), self.0.dim())
+        let (ids, dim) = (self.0.ids(), self.0.dim());
+        match self.0.numbers() {
+            Numbers::F32(vectors) => RowsView::new(ids, vectors, dim),
+            Numbers::F16(vectors) => RowsView::halves(ids, vectors, dim),
+        }
     }
 }
 
@@ -249,7 +254,7 @@ fn prove(shard: &Shard<Mapped>, number: u32, generation: &str) -> Result<(), Err
         let expected: f32 = query.iter().map(|value| value * value).sum();
         let found = shard.search(&Query {
             exact: true,
-            ..Query::new(query, 1)
+            ..Query::new(&query, 1)
         })?;
         let best = found
             .hits

@@ -3,6 +3,7 @@
 
 mod embedding;
 mod rig;
+mod rounded;
 mod serving;
 mod updates;
 mod vectors;

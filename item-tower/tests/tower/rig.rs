@@ -8,12 +8,12 @@ use generation::{
     manifest::{Engine, Metric, ShardEntry},
     partition,
     publish::{Draft, Staging},
-    rows::Rows,
+    rows::{Numbers, Rows, Storage},
     store::{Current, Store},
 };
 use index::{
     hnsw::{self, HnswConfig},
-    rows::RowsView,
+    rows::{RowsView, halves},
 };
 use item_tower::config::{Config, DEFAULTS};
 use proto::v1::{
@@ -40,6 +40,8 @@ pub(crate) struct Rig {
     pub(crate) sample: Sample,
     /// The artifact's name.
     pub(crate) space: String,
+    /// How generations store vectors.
+    pub(crate) storage: Storage,
     dir: TempDir,
 }
 
@@ -69,6 +71,7 @@ impl Rig {
             store,
             sample,
             space,
+            storage: Storage::F32,
             dir,
         }
     }
@@ -140,7 +143,7 @@ impl Rig {
     fn write_shard(&self, staging: &Staging, shard: u32, ids: &[u64]) -> ShardEntry {
         let home = |id: &u64| partition::shard_of(*id, SHARDS) == shard;
         let ids: Vec<u64> = ids.iter().copied().filter(home).collect();
-        let vectors: Vec<f32> = ids.iter().flat_map(|&id| self.sample.row(id)).collect();
+        let mut vectors: Vec<f32> = ids.iter().flat_map(|&id| self.sample.row(id)).collect();
         let items: Vec<String> = ids
             .iter()
             .map(|id| {
@@ -150,9 +153,20 @@ impl Rig {
                 )
             })
             .collect();
-        let entry = ShardEntry::named(shard, ids.len() as u64);
+        let entry = ShardEntry {
+            storage: self.storage,
+            ..ShardEntry::named(shard, ids.len() as u64)
+        };
         let path = |name: &str| staging.dir().join(name);
-        Rows::write(&path(&entry.rows), self.sample.dim, &ids, &vectors).unwrap();
+        let (rows, dim) = (path(&entry.rows), self.sample.dim);
+        match self.storage {
+            Storage::F32 => Rows::write(&rows, dim, &ids, &vectors).unwrap(),
+            Storage::F16 => {
+                let rounded = halves::round(RowsView::new(&ids, &vectors, dim)).unwrap();
+                Rows::write_stored(&rows, dim, &ids, Numbers::F16(&rounded)).unwrap();
+                halves::widen(&rounded, &mut vectors);
+            }
+        }
         index::build::build(
             RowsView::new(&ids, &vectors, self.sample.dim),
             &items,

@@ -1,7 +1,11 @@
 //! The work of a recall alone, on one thread: the model on ready tensors, and the search of the shards.
 
 use encoder::features::tensors::Tensor;
-use generation::{manifest, open, rows, store::Store};
+use generation::{
+    manifest, open,
+    rows::{self, Numbers},
+    store::Store,
+};
 use index::{
     hnsw::{HnswConfig, Metric},
     shard::{Options, Query, Rows, RowsView, Shard},
@@ -21,7 +25,11 @@ struct Mapped(rows::Rows);
 
 impl Rows for Mapped {
     fn view(&self) -> RowsView<'_> {
-        RowsView::new(self.0.ids(), self.0.vectors(), self.0.dim())
+        let (ids, dim) = (self.0.ids(), self.0.dim());
+        match self.0.numbers() {
+            Numbers::F32(vectors) => RowsView::new(ids, vectors, dim),
+            Numbers::F16(vectors) => RowsView::halves(ids, vectors, dim),
+        }
     }
 }
 

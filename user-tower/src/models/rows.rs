@@ -1,6 +1,9 @@
 //! The item rows of a generation and what changed since, for models that take a history's items as vectors.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use encoder::gather::ItemVectors;
 use generation::{
@@ -98,7 +101,7 @@ impl ItemRows {
         Arc::clone(&self.fresh.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn row(&self, item: u64) -> Option<&[f32]> {
+    fn row(&self, item: u64) -> Option<Cow<'_, [f32]>> {
         let shard = partition::shard_of(item, self.shards.len() as u32);
         let rows = &self.shards[shard as usize];
         let row = rows.ids().binary_search(&item).ok()?;
@@ -111,9 +114,9 @@ impl ItemVectors for View<'_> {
         self.rows.dim
     }
 
-    fn vector(&self, item: u64) -> Option<&[f32]> {
+    fn vector(&self, item: u64) -> Option<Cow<'_, [f32]>> {
         match self.fresh.changed(item) {
-            Some(changed) => changed,
+            Some(changed) => changed.map(Cow::Borrowed),
             None => self.rows.row(item),
         }
     }

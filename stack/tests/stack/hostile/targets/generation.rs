@@ -6,7 +6,11 @@ use std::{
 };
 
 use generation::{
-    deltas, manifest::Manifest, partition::PARTITIONER, rows::Rows, store::Store as Directory,
+    deltas,
+    manifest::Manifest,
+    partition::PARTITIONER,
+    rows::{Numbers, Rows},
+    store::Store as Directory,
 };
 use tokio::runtime;
 
@@ -94,7 +98,11 @@ pub(super) fn rows(folder: &Path, bytes: &[u8]) {
     fs::write(&path, bytes).unwrap();
     if let Ok(rows) = Rows::map(&File::open(&path).unwrap()) {
         assert_eq!(rows.ids().len(), rows.len());
-        assert_eq!(rows.vectors().len(), rows.len() * rows.dim());
+        let numbers = match rows.numbers() {
+            Numbers::F32(numbers) => numbers.len(),
+            Numbers::F16(numbers) => numbers.len(),
+        };
+        assert_eq!(numbers, rows.len() * rows.dim());
         assert!((0..rows.len()).all(|row| rows.row(row).len() == rows.dim()));
     }
     // Under another name the next time: what is mapped is never written.
