@@ -28,9 +28,11 @@ class Attack:
     goals: dict[str, str] = field(default_factory=dict)
     rounds: int = 5
     quiet: float = FLOOD
+    # Settings of the gateway.
+    gateway: dict = field(default_factory=dict)
 
     def __call__(self, site: Site, row: Row) -> None:
-        with site.house(item_towers=1, user_towers=1, gateways=1) as house:
+        with site.house(item_towers=1, user_towers=1, gateways=1, settings={"gateway": self.gateway}) as house:
             gateway, tally, times = house.gateways[0], Counter(), []
             with Load(house.addresses(), RATE) as load:
                 time.sleep(WARM)

@@ -13,6 +13,8 @@ from wire import request
 
 RECALL = "/twotower.v1.RecallService/Recall"
 STREAMS = 40_000
+# Whence one floods who is not he who asks, and how many calls a second each may make.
+ANOTHER, CALLS = "127.0.0.2", 500
 # How long who left calls unfinished looks at what becomes of them, between two looks.
 LOOK = 0.1
 
@@ -103,11 +105,11 @@ def repeated(what: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def held_by_many(port: int, until: float, tally: Counter) -> None:
-    """Begins as many calls as it may on each of many connections, and goes on with none of them."""
+    """Begins as many calls as it may on each of many connections, as one caller, and goes on with none of them."""
     connections, allowed = [], 200
     try:
         while len(connections) * allowed < STREAMS:
-            connections.append(Connection(port))
+            connections.append(Connection(port, source=ANOTHER))
             _, chunk = next(streams(begun, allowed))
             connections[-1].send(chunk)
             tally["sent"] += allowed
@@ -136,5 +138,7 @@ CASES = {
     "ping_flood": flooding(partial(repeated, frame(PING, 0, 0, b"flooding")), 100_000),
     "settings_flood": flooding(partial(repeated, SETTING), 100_000),
     "streams_40000": flooding(partial(streams, begun, 100), STREAMS, **CLOSED),
-    "streams_40000_by_many": Attack(held_by_many, {"sent": f">= {STREAMS}"}, rounds=1, quiet=10.0),
+    "streams_40000_by_many": Attack(
+        held_by_many, {"sent": f">= {STREAMS}"}, rounds=1, quiet=10.0, gateway={"SERVER__CALLS_PER_SECOND": CALLS}
+    ),
 }

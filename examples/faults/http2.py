@@ -57,8 +57,9 @@ def call(path: str, *more: tuple[str, str]) -> bytes:
 class Connection:
     """A connection after the preface and an empty SETTINGS frame; it knows whether and how the server ended it."""
 
-    def __init__(self, port: int, greet: bool = True, window: int | None = None):
-        self.socket = socket.create_connection(("127.0.0.1", port))
+    def __init__(self, port: int, greet: bool = True, window: int | None = None, source: str = "127.0.0.1"):
+        """`source` is the address of loopback that it comes from: each is another caller."""
+        self.socket = socket.create_connection(("127.0.0.1", port), source_address=(source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received, self.frames, self.closed, self.next_stream = bytearray(), [], False, 1
         self.settings, self.goaway = {}, None

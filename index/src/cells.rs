@@ -42,13 +42,13 @@ pub struct Cells {
 
 impl Cells {
     /// Whether so many rows are divided into more than one cell.
-    pub fn divides(rows: usize) -> bool {
+    pub(crate) fn divides(rows: usize) -> bool {
         rows >= SMALL
     }
 
     /// Divides the rows, which must be finite, by so many threads; 0 means one a core. However many, the same rows make the same
     /// cells.
-    pub fn new(rows: RowsView<'_>, threads: usize) -> Self {
+    pub(crate) fn new(rows: RowsView<'_>, threads: usize) -> Self {
         let count = match Self::divides(rows.len()) {
             true => (rows.len() / FILL).min(MOST),
             false => 1,

@@ -37,6 +37,18 @@ pub enum Error {
         /// The number found.
         value: f32,
     },
+    /// Rounding to 16 bits would make another vector of a row.
+    #[error(
+        "row {row} (item {id}) would be {off:.4} of its length away in f16, at most 0.001 is allowed: its numbers are too small"
+    )]
+    Coarse {
+        /// The row.
+        row: usize,
+        /// The item's id.
+        id: u64,
+        /// How far, in its length.
+        off: f64,
+    },
     /// An item id is not greater than the one before it.
     #[error("row {row} has item id {id}, which is not greater than {previous} of the row before")]
     Order {

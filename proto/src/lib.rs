@@ -17,6 +17,7 @@ pub mod inference {
     tonic::include_proto!("inference");
 }
 
+pub mod codec;
 pub mod roles;
 
 /// The compiled file descriptors, for server reflection and for tables over all RPCs.

@@ -37,4 +37,9 @@ fn rounded_rows_are_published_whole_and_kept_only_for_rounded_ones() {
     assert!(rig.files(&again.generation) == rig.files(&first.generation));
     rig.config.rows = Storage::F32;
     assert_eq!(rig.run().unwrap().kept, 0);
+    rig.config.rows = Storage::F16;
+    let rounded = rig.run().unwrap();
+    assert_eq!(rounded.kept, ITEMS);
+    let rows = |id: &str| rig.files(id).remove("shard-0000.rows").unwrap();
+    assert!(rows(&rounded.generation) == rows(&first.generation));
 }

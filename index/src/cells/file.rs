@@ -32,7 +32,7 @@ impl Cells {
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), Error> {
+    pub(crate) fn write(&self, path: &Path) -> Result<(), Error> {
         self.write_to(path).map_err(|source| Error::Io {
             path: path.to_owned(),
             source,

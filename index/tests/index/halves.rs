@@ -17,7 +17,10 @@ use index::{
 };
 use proptest::prelude::*;
 
-use crate::fixture::{DIM, Owned, build_files, random};
+use crate::{
+    cells,
+    fixture::{DIM, Owned, build_files, random},
+};
 
 /// Rounded rows in memory.
 #[derive(Clone, Debug)]
@@ -128,6 +131,27 @@ fn rounded_rows_have_the_cells_of_what_they_are() {
         fs::read(path).unwrap()
     };
     assert!(written("halved", halved.view()) == written("widened", widened.view()));
+}
+
+#[test]
+fn a_search_of_cells_finds_in_rounded_rows_what_it_does_in_what_they_are() {
+    let (halved, widened) = rounded(&cells::grouped());
+    let files = cells::files(&widened);
+    assert!(build::cells(widened.view(), 0, &files.path("cells")).unwrap());
+    let options = Options {
+        strategy: Strategy::Cells,
+        ..Options::default()
+    };
+    let file = |name| File::open(files.path(name)).unwrap();
+    let cells = Some(file("cells"));
+    let shard = Shard::open(halved, file("graph"), file("items"), cells, &options).unwrap();
+    let of_f32 = files.open(&widened, &options).unwrap();
+    for seed in 3..13 {
+        let queries = random(3 * DIM, seed);
+        let query = Query::new(&queries, 50);
+        let found = shard.search(&query).unwrap();
+        assert_eq!(found, of_f32.search(&query).unwrap());
+    }
 }
 
 #[test]

@@ -9,10 +9,8 @@ use std::{
 
 use tokio::time::{Sleep, sleep};
 
-/// What HTTP/2's preface, and no request of HTTP/1.1, begins with.
-const HTTP2: &[u8] = b"PRI *";
-/// How long that preface is.
-const PREFACE: usize = 24;
+/// What a caller who speaks HTTP/2 says first.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A caller that has not begun to speak yet.
 pub(super) struct Greeting {
@@ -24,7 +22,8 @@ pub(super) struct Greeting {
 #[derive(Default)]
 struct Heard {
     bytes: usize,
-    http2: usize,
+    /// The bytes of HTTP/2's preface, as long as nothing else was said.
+    preface: usize,
     /// The bytes of the line that it is in, without its end.
     line: usize,
     lines: usize,
@@ -54,12 +53,12 @@ impl Greeting {
 
 impl Heard {
     fn is_whole_with(&mut self, byte: u8) -> bool {
-        if HTTP2.get(self.bytes) == Some(&byte) {
-            self.http2 += 1;
+        if self.preface == self.bytes && PREFACE.get(self.bytes) == Some(&byte) {
+            self.preface += 1;
         }
         self.bytes += 1;
-        if self.http2 == HTTP2.len() {
-            return self.bytes >= PREFACE;
+        if self.preface == self.bytes {
+            return self.bytes == PREFACE.len();
         }
         match byte {
             b'\n' if self.line == 0 => return self.lines > 0,
@@ -85,8 +84,8 @@ mod tests {
     #[test]
     fn a_preface_is_whole_with_its_last_byte() {
         let said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n and what follows";
-        assert_eq!(whole(said), Some(PREFACE));
-        assert_eq!(whole(&said[..PREFACE - 1]), None);
+        assert_eq!(whole(said), Some(PREFACE.len()));
+        assert_eq!(whole(&said[..PREFACE.len() - 1]), None);
     }
 
     #[test]
@@ -95,6 +94,7 @@ mod tests {
             "POST / HTTP/1.1\r\nhost: a\r\n\r\n",
             "\r\nGET / HTTP/1.1\r\n\r\n",
             "PRI / HTTP/1.1\nhost: a\n\n",
+            "PRI * HTTP/1.1\r\nhost: a\r\n\r\n",
         ] {
             assert_eq!(whole(format!("{head}body").as_bytes()), Some(head.len()));
             assert_eq!(whole(&head.as_bytes()[..head.len() - 1]), None);

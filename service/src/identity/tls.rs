@@ -119,8 +119,8 @@ fn read(files: &[PathBuf; 3], names: &Names, stamps: [SystemTime; 3]) -> anyhow:
     let private = PrivateKeyDer::from_pem_slice(&secret::read(key)?)
         .map_err(|cause| anyhow!("{} is no key: {cause:?}", key.display()))?;
     let authorities = certificates(authority)?;
-    ends::tell("certificate", &chain);
-    ends::tell("authority", &authorities);
+    let ends = [("certificate", &chain), ("authority", &authorities)]
+        .map(|(file, certificates)| (file, ends::first(certificates)));
     let roots = Arc::new(roots(authority, authorities)?);
     let context = || format!("{} and {}", certificate.display(), key.display());
 
@@ -143,6 +143,8 @@ fn read(files: &[PathBuf; 3], names: &Names, stamps: [SystemTime; 3]) -> anyhow:
         .with_client_auth_cert(chain, private)
         .with_context(context)?;
     client.alpn_protocols = vec![PROTOCOLS[0].to_vec()];
+    ends.into_iter()
+        .for_each(|(file, end)| ends::tell(file, end));
     Ok(Loaded {
         server: Arc::new(server),
         client: Arc::new(client),

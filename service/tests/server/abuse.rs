@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use crate::{
     http2::{
         ACK, Bare, CALL, CANCEL, CONTINUATION, DATA, EMPTY, END_HEADERS, END_STREAM,
@@ -156,7 +158,11 @@ async fn a_caller_who_stops_in_the_middle_is_closed() {
     for beginning in [&PREFACE[..10], greeting.as_slice(), head] {
         let mut client = Bare::open(running.address).await;
         client.send(beginning).await;
-        while client.next().await.is_some() {}
+        // Before HTTP/1.1's own 30 s for the head of a request.
+        let closed = timeout(Duration::from_secs(20), async {
+            while client.next().await.is_some() {}
+        });
+        closed.await.expect("the connection is closed");
     }
     check_good(&running).await;
 }

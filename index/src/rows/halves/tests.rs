@@ -18,7 +18,6 @@ fn a_number_becomes_the_nearest_and_of_two_the_even_one() {
         (1.0 + 1.5 * step, 1.0 + 2.0 * step),
         (-1.0 - 0.5 * step, -1.0),
         (65_519.0, 65_504.0),
-        (1e-9, 0.0),
     ] {
         assert_eq!(rounded(&[number]).unwrap()[0].to_f32(), nearest);
     }
@@ -39,6 +38,25 @@ fn what_is_not_finite_in_16_bits_is_refused_by_item_and_number() {
             )
         );
     }
+}
+
+#[test]
+fn vectors_that_rounding_would_make_others_are_refused_by_item() {
+    let few = [1e-7_f32, -3e-7, 2e-7];
+    let view = RowsView::new(&[10], &few, 3);
+    let refused = round(view).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("row 0 (item 10) would be 0."),
+        "{refused}"
+    );
+    let refused = rounded(&[1.0, 1e-9]).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("row 1 (item 10) would be 1.0000"),
+        "{refused}"
+    );
+    // Beside numbers that are kept a small one is nothing.
+    let view = RowsView::new(&[10], &[1.0, 1e-9, 1e-7], 3);
+    assert!(round(view).is_ok());
 }
 
 #[test]
