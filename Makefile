@@ -160,7 +160,7 @@ FAULTS ?=
 SOAK ?=
 
 .PHONY: faults
-faults: build $(VENV)/ready ## Breaks processes, disks, clocks and HTTP/2 as the fault matrix says, a row each; 25 minutes, all of it only as root with strace and faketime.
+faults: build $(VENV)/ready ## Breaks processes, disks, clocks and HTTP/2 as the fault matrix says, a row each; 25 minutes, all of it only as root with strace, faketime and iproute2.
 	$(VENV)/bin/python examples/faults/faults.py $(FAULTS)
 
 .PHONY: soak

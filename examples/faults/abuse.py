@@ -36,10 +36,11 @@ class Attack:
             gateway, tally, times = house.gateways[0], Counter(), []
             with Load(house.addresses(), RATE) as load:
                 time.sleep(WARM)
-                before = most = gateway.anon()
+                before = most = 0.0
                 for _ in range(self.rounds):
                     quiet = time.monotonic()
                     time.sleep(self.quiet)
+                    before = before or gateway.anon()
                     still, abuser = time.monotonic(), Abuser(self.act, gateway.port)
                     begun = time.monotonic()
                     while not abuser.has_ended() and gateway.lives():

@@ -18,6 +18,11 @@ def check(known: set[str]) -> list[str]:
     return wrong + [f"covered.toml does not name {row}" for row in sorted(known - named)]
 
 
+def names() -> list[str]:
+    """The names of the rows for faults of which tests or figures show something."""
+    return [f"covered_{fault['name']}" for fault in MATRIX["fault"] if fault.get("tests") or fault.get("figures")]
+
+
 def rows() -> list[Row]:
     """A row for each fault of which tests or figures show something."""
     tests, figures, covered = functions(), kept(), []

@@ -13,8 +13,8 @@ from wire import request
 
 RECALL = "/twotower.v1.RecallService/Recall"
 STREAMS = 40_000
-# Whence one floods who is not he who asks, and how many calls a second each may make.
-ANOTHER, CALLS = "127.0.0.2", 500
+# Whence one floods who is not he who asks, and what a gateway is told that anybody reaches.
+ANOTHER, BOUNDED = "127.0.0.2", {"SERVER__CALLS_PER_SECOND": 500}
 # How long who left calls unfinished looks at what becomes of them, between two looks.
 LOOK = 0.1
 
@@ -22,7 +22,7 @@ LOOK = 0.1
 def flood(chunks: Callable[[], Iterator[tuple[int, bytes]]], port: int, until: float, tally: Counter) -> None:
     """Sends chunks, each with its number of attacks, on one connection after the other."""
     while time.monotonic() < until:
-        with Connection(port) as connection:
+        with Connection(port, source=ANOTHER) as connection:
             for count, chunk in chunks():
                 if time.monotonic() > until or not connection.send(chunk, FLOOD) or connection.closed:
                     break
@@ -45,8 +45,9 @@ def ending(connection: Connection) -> str:
 
 
 def flooding(chunks, at_least: int, **goals: str) -> Attack:
-    """An attack of at least so many frames or streams."""
-    return Attack(partial(flood, chunks), {"sent": f">= {at_least}", "allowed at once": "<= 200"} | goals)
+    """An attack of at least so many frames or streams by one caller, of those who may make so many calls a second."""
+    goals = {"sent": f">= {at_least}", "allowed at once": "<= 200"} | goals
+    return Attack(partial(flood, chunks), goals, gateway=BOUNDED)
 
 
 def streams(frames: Callable[[int], bytes], batch: int) -> Iterator[tuple[int, bytes]]:
@@ -125,8 +126,8 @@ def held_by_many(port: int, until: float, tally: Counter) -> None:
 
 
 SETTING = frame(SETTINGS, 0, 0, struct.pack(">HI", http2.INITIAL_WINDOW_SIZE, 65_535))
-# Left open are at most the connections on which the time ends.
-CLOSED = {"connections left open": "<= 3"}
+# Left open are at most the connections on which the time ends, one a round.
+CLOSED = {"connections left open": "<= 5"}
 CASES = {
     "rapid_reset": flooding(partial(streams, cancelled, 100), 10_000, **CLOSED),
     "rapid_reset_one_by_one": flooding(partial(streams, cancelled, 1), 10_000),
@@ -139,6 +140,6 @@ CASES = {
     "settings_flood": flooding(partial(repeated, SETTING), 100_000),
     "streams_40000": flooding(partial(streams, begun, 100), STREAMS, **CLOSED),
     "streams_40000_by_many": Attack(
-        held_by_many, {"sent": f">= {STREAMS}"}, rounds=1, quiet=10.0, gateway={"SERVER__CALLS_PER_SECOND": CALLS}
+        held_by_many, {"sent": f">= {STREAMS}"}, rounds=1, quiet=10.0, gateway=BOUNDED
     ),
 }

@@ -14,6 +14,7 @@ from wire import generations, whole_recalls
 USER_TOWERS = ["user-tower-0", "user-tower-1"]
 ITEM_TOWERS = ["item-tower-0", "item-tower-1"]
 SHARDS = 2
+LOOPBACK = "127.0.0.1"
 # How often towers and gateways look at the store, and gateways at the towers.
 REFRESH = "200ms"
 PATIENCE = 60.0
@@ -31,7 +32,7 @@ def free_port() -> int:
         next_port += 1
         with socket.socket() as probe:
             try:
-                probe.bind(("127.0.0.1", next_port))
+                probe.bind((LOOPBACK, next_port))
                 return next_port
             except OSError:
                 continue
@@ -48,27 +49,31 @@ def wait(what: str, is_so, patience: float = PATIENCE) -> float:
 
 
 class Server:
-    """A server at an address that it keeps when it is started again."""
+    """A server at an address that it keeps when it is started again, unless `host` is another by then."""
 
-    def __init__(self, binary: Path, name: str, log: Path, settings: dict, before: list[str] = (), environment: dict = {}):
-        self.name, self.port, self.log = name, free_port(), log
-        prefix = binary.name.upper().replace("-", "_")
-        settings = {"SERVER__LISTEN": self.address, "TELEMETRY__FORMAT": "json"} | settings
-        self.environment = os.environ | {f"{prefix}__{key}": str(value) for key, value in settings.items()} | environment
+    def __init__(
+        self, binary: Path, name: str, log: Path, settings: dict, before: list[str] = (), environment: dict = {}, host: str = LOOPBACK
+    ):
+        self.name, self.host, self.port, self.log = name, host, free_port(), log
+        self.prefix = binary.name.upper().replace("-", "_")
+        beyond = {"IDENTITY__INSECURE": "true"} if host != LOOPBACK else {}
+        settings = {"TELEMETRY__FORMAT": "json"} | beyond | settings
+        self.environment = os.environ | {f"{self.prefix}__{key}": str(value) for key, value in settings.items()} | environment
         self.command = [*before, str(binary)]
         self.start()
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def pid(self) -> int:
         return self.process.pid
 
     def start(self) -> None:
+        environment = self.environment | {f"{self.prefix}__SERVER__LISTEN": self.address}
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.command, env=self.environment, stdout=log, stderr=log)
+            self.process = subprocess.Popen(self.command, env=environment, stdout=log, stderr=log)
 
     def lives(self) -> bool:
         return self.process.poll() is None
@@ -112,14 +117,30 @@ def status(pid: int, key: str) -> int:
     raise Broken(f"process {pid} has no {key}")
 
 
+def urls(servers: list[Server]) -> list[str]:
+    return ["http://" + server.address for server in servers]
+
+
 class House:
     """Item towers that hold every shard each, user towers, gateways; all killed at the end."""
 
     def __init__(
-        self, bin: Path, folder: Path, prepared: Path, item_towers=2, user_towers=2, gateways=2, settings: dict = {}, launch: dict = {}
+        self,
+        bin: Path,
+        folder: Path,
+        prepared: Path,
+        item_towers=2,
+        user_towers=2,
+        gateways=2,
+        settings: dict = {},
+        launch: dict = {},
+        hosts: dict = {},
+        listed: bool = False,
     ):
-        """`settings` and `launch` (what stands before a command, and its environment) are by binary."""
-        self.bin, self.folder, self.prepared, self.settings, self.launch = bin, folder, prepared, settings, launch
+        """`settings` are by binary, `launch` (what stands before a command, and its environment) by binary or name, and `hosts`, for
+        servers beyond loopback, by name; `listed` lets gateways find item towers by a file that they watch."""
+        self.bin, self.folder, self.prepared = bin, folder, prepared
+        self.settings, self.launch, self.hosts = settings, launch, hosts
         self.store = folder / "store"
         shutil.copytree(prepared / "store", self.store, dirs_exist_ok=True)
         users = USER_TOWERS[:user_towers]
@@ -135,8 +156,8 @@ class House:
                 of_users = {"MEMBER": name, "HISTORY__PATH": self.history(name), "MODELS__REFRESH": REFRESH, "MODELS__LINGER": REFRESH}
                 self.user_towers.append(self.server("user-tower", name, of_users))
             towers = {
-                "USER_TOWERS": ",".join("http://" + server.address for server in self.user_towers),
-                "ITEM_TOWERS": ",".join("http://" + server.address for server in self.item_towers),
+                "USER_TOWERS": ",".join(urls(self.user_towers)),
+                "ITEM_TOWERS": f"file:{self.list_item_towers()}" if listed else ",".join(urls(self.item_towers)),
             }
             for number in range(gateways):
                 self.gateways.append(self.server("gateway", f"gateway-{number}", towers | {"TOPOLOGY__REFRESH": REFRESH}))
@@ -145,15 +166,22 @@ class House:
             self.close()
             raise
 
+    def list_item_towers(self) -> Path:
+        """Writes where the item towers are into the file that gateways watch if they are told of it."""
+        path, new = self.folder / "item-towers", self.folder / "item-towers.new"
+        new.write_text("".join(f"{url}\n" for url in urls(self.item_towers)))
+        return new.rename(path)
+
     def history(self, name: str) -> Path:
         folder = self.folder / "history" / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder / "history.redb"
 
     def server(self, binary: str, name: str, settings: dict) -> Server:
-        before, environment = self.launch.get(binary, ((), {}))
+        before, environment = self.launch.get(name) or self.launch.get(binary, ((), {}))
         settings = {"STORE": self.store} | settings | self.settings.get(binary, {})
-        return Server(self.bin / binary, name, self.folder / f"{name}.log", settings, before, environment)
+        host = self.hosts.get(name, LOOPBACK)
+        return Server(self.bin / binary, name, self.folder / f"{name}.log", settings, before, environment, host)
 
     def servers(self) -> list[Server]:
         return self.item_towers + self.user_towers + self.gateways

@@ -51,6 +51,15 @@ def whole_recalls(address: str, count: int = 20) -> int:
     return good
 
 
+def degraded(address: str, count: int = 20) -> list[set[str]]:
+    """Why each of some recalls may be worse than it could be."""
+    with channel(address) as open_channel:
+        ask = recall_services.RecallServiceStub(open_channel).Recall
+        answers = [ask(request(user), timeout=2, wait_for_ready=True) for user in range(count)]
+    name = lambda reason: recalls.DegradedReason.Name(reason).removeprefix("DEGRADED_REASON_")
+    return [{name(reason) for reason in answer.degraded_reasons} for answer in answers]
+
+
 def generations(address: str) -> dict[str, bool] | None:
     """The generations that a server holds, and whether each serves; none if it does not answer."""
     with channel(address) as open_channel:

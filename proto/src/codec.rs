@@ -9,7 +9,7 @@ use tonic::codec::{BufferSettings, Codec as Coded};
 use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
 /// Bytes of room before the length of a message is known; then there is room for all of it.
-const ROOM: usize = 512;
+const ROOM: usize = 16;
 /// From so many bytes on encoded messages are sent; tonic's own number.
 const YIELD: usize = 32 * 1024;
 

@@ -86,6 +86,8 @@ pub struct ServerConfig {
     pub max_message_bytes: usize,
     /// The longest header list that a call may send.
     pub max_header_bytes: u32,
+    /// Frames a second of one connection that ask for nothing: pings, settings, priorities.
+    pub max_idle_frames: u32,
     /// Connections open at once; one more is closed as soon as it is accepted.
     pub max_connections: usize,
     /// Calls under way at once, over all connections.
@@ -167,6 +169,7 @@ impl ServerConfig {
             ("server.max_streams", self.max_streams > 0),
             ("server.max_message_bytes", self.max_message_bytes > 0),
             ("server.max_header_bytes", self.max_header_bytes > 0),
+            ("server.max_idle_frames", self.max_idle_frames > 0),
             ("server.max_connections", self.max_connections > 0),
             ("server.max_in_flight", self.max_in_flight > 0),
             (

@@ -6,25 +6,33 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::OwnedSemaphorePermit,
+    task::coop,
 };
 use tonic::transport::server::Connected;
 
 use crate::{
-    connection::{answers::Answers, greeting::Greeting, socket::Socket},
+    connection::{
+        accept::Manners, answers::Answers, frames::Frames, greeting::Greeting, socket::Socket,
+    },
     drain::Shutdown,
     metrics,
 };
 
 pub(crate) mod accept;
 pub(crate) mod answers;
+mod frames;
 mod greeting;
 mod socket;
+
+/// How many bytes are read at a time, and how much of a task's turn that takes, of the 128 parts that tokio gives to each: a flood is answered
+/// in small parts, and others come in between.
+const PART: usize = 4096;
+const TURN: usize = 60;
 
 /// One accepted connection.
 pub(crate) struct Connection {
@@ -32,6 +40,7 @@ pub(crate) struct Connection {
     peer: Peer,
     cut: Pin<Box<dyn Future<Output = ()> + Send>>,
     greeting: Option<Greeting>,
+    frames: Frames,
     _counted: metrics::Open,
     _place: OwnedSemaphorePermit,
 }
@@ -53,7 +62,7 @@ impl Connection {
     fn new(
         socket: Socket,
         peer: Peer,
-        patience: Duration,
+        manners: Manners,
         cutting: Shutdown,
         place: OwnedSemaphorePermit,
     ) -> Self {
@@ -61,7 +70,8 @@ impl Connection {
             socket,
             peer,
             cut: Box::pin(async move { cutting.requested().await }),
-            greeting: Some(Greeting::new(patience)),
+            greeting: Some(Greeting::new(manners.silence)),
+            frames: Frames::new(manners.idle_frames),
             _counted: metrics::Open::connection(),
             _place: place,
         }
@@ -105,10 +115,30 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         self.check_cut(context)?;
         self.check_answers()?;
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.socket).poll_read(context, buffer)?;
-        self.check_greeting(context, &buffer.filled()[before..])?;
+        let room = buffer.remaining().min(PART);
+        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
+        let read = Pin::new(&mut self.socket).poll_read(context, &mut part)?;
+        let bytes = part.filled();
+        self.check_greeting(context, bytes)?;
+        self.frames.read(bytes)?;
+        let count = bytes.len();
+        if count > 0 {
+            take_turn(context);
+        }
+        buffer.advance(count);
         read.map(Ok)
+    }
+}
+
+/// Takes what a read takes of the task's turn.
+fn take_turn(context: &mut Context<'_>) {
+    for _ in 0..TURN {
+        if !coop::has_budget_remaining() {
+            break;
+        }
+        if let Poll::Ready(part) = coop::poll_proceed(context) {
+            part.made_progress();
+        }
     }
 }
 

@@ -30,9 +30,8 @@ mod rate;
 /// The longest message that a service decodes unless its `ServerConfig` says otherwise, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
-/// Streams that a client may make the server reset before the connection is closed; tonic's default
-/// has no bound.
-const MAX_LOCAL_RESETS: usize = 1024;
+/// Streams that a client may make the server reset by frames that are wrong before the connection is closed; tonic's default has no bound.
+const MAX_LOCAL_RESETS: usize = 100;
 
 /// How long a connection with TLS is used for new calls.
 const AGE: Duration = Duration::from_secs(3600);

@@ -44,7 +44,11 @@ pub(crate) fn accept(
     identity: Arc<Identity>,
     cutting: Shutdown,
 ) -> impl Stream<Item = io::Result<Connection>> {
-    let patience = (config.keepalive_interval, config.keepalive_timeout);
+    let manners = Manners {
+        silence: config.keepalive_interval,
+        ping: config.keepalive_timeout,
+        idle_frames: config.max_idle_frames,
+    };
     let at_once = config.max_connections;
     let doors = doors.into_iter().map(|door| {
         // Of their own, so that nobody at one door keeps others out of the other.
@@ -52,13 +56,24 @@ pub(crate) fn accept(
         let (identity, cutting) = (Arc::clone(&identity), cutting.clone());
         Box::pin(arrivals(door, places).map(move |arrival| {
             let (tls, cutting) = (identity.tls.clone(), cutting.clone());
-            greet(arrival, tls, patience, cutting)
+            greet(arrival, tls, manners, cutting)
         }))
     });
     stream::select_all(doors)
         .buffer_unordered(at_once)
         .filter_map(std::future::ready)
         .map(Ok)
+}
+
+/// What is asked of whoever connects.
+#[derive(Clone, Copy)]
+pub(super) struct Manners {
+    /// How long they may be silent, at first and later.
+    pub(super) silence: Duration,
+    /// How long they may leave a ping unanswered.
+    pub(super) ping: Duration,
+    /// How many frames a second they may send that ask for nothing.
+    pub(super) idle_frames: u32,
 }
 
 /// One connection that was accepted.
@@ -101,7 +116,7 @@ fn arrivals(door: Door, places: Arc<Semaphore>) -> impl Stream<Item = Arrival> {
 fn greet(
     arrival: Arrival,
     tls: Option<Arc<Tls>>,
-    (silence, ping): (Duration, Duration),
+    manners: Manners,
     cutting: Shutdown,
 ) -> impl Future<Output = Option<Connection>> {
     let Arrival {
@@ -116,17 +131,17 @@ fn greet(
         address,
         names: Vec::new(),
         admin,
-        answers: Answers::new(ping),
+        answers: Answers::new(manners.ping),
     };
-    let socket = Tcp::new(socket, silence + ping);
+    let socket = Tcp::new(socket, manners.silence + manners.ping);
     let Some(tls) = tls else {
-        let connection = Connection::new(Socket::Plain(socket), peer, silence, cutting, place);
+        let connection = Connection::new(Socket::Plain(socket), peer, manners, cutting, place);
         return Either::Left(std::future::ready(Some(connection)));
     };
     // A task of its own, on whichever core is free: a handshake computes.
     let greeted = tokio::spawn(async move {
         let handshake = TlsAcceptor::from(tls.server()).accept(socket);
-        let socket = match timeout(silence, handshake).await {
+        let socket = match timeout(manners.silence, handshake).await {
             Ok(Ok(socket)) => socket,
             failed => {
                 debug!(%address, cause = ?failed.err(), "a handshake failed");
@@ -137,7 +152,7 @@ fn greet(
         let certificates = socket.get_ref().1.peer_certificates().unwrap_or_default();
         peer.names = certificates.first().map(dns_names).unwrap_or_default();
         let socket = Socket::Tls(Box::new(socket));
-        Some(Connection::new(socket, peer, silence, cutting, place))
+        Some(Connection::new(socket, peer, manners, cutting, place))
     });
     Either::Right(greeted.map(|greeted| greeted.ok().flatten()))
 }

@@ -10,7 +10,7 @@ use std::{
 use tokio::time::{Sleep, sleep};
 
 /// What a caller who speaks HTTP/2 says first.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A caller that has not begun to speak yet.
 pub(super) struct Greeting {

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use crate::{
     http2::{
         ACK, Bare, CALL, CANCEL, CONTINUATION, DATA, EMPTY, END_HEADERS, END_STREAM,
-        ENHANCE_YOUR_CALM, HEADERS, PING, PREFACE, REFUSED_STREAM, RST_STREAM, SETTINGS,
+        ENHANCE_YOUR_CALM, Frame, HEADERS, PING, PREFACE, REFUSED_STREAM, RST_STREAM, SETTINGS,
         WINDOW_UPDATE, block, call, frame, message, text,
     },
     sample::{Running, ask, start},
@@ -57,12 +57,12 @@ async fn resets_that_the_server_is_made_to_do_are_counted_over_a_connection() {
     for provoke in ways {
         let running = start(|config| config.max_streams = 10_000).await;
         let mut client = Bare::connect(running.address).await;
-        let allowed: Vec<u8> = streams(1_024).flat_map(provoke).collect();
+        let allowed: Vec<u8> = streams(100).flat_map(provoke).collect();
         client.send(&allowed).await;
         client.send(&frame(PING, 0, 0, b"go on ? ")).await;
         let lives = client.until(|frame| frame.kind == PING && frame.flags == ACK);
         assert_eq!(lives.await.payload, b"go on ? ");
-        assert_eq!(client.flood(&provoke(2_049)).await, ENHANCE_YOUR_CALM);
+        assert_eq!(client.flood(&provoke(201)).await, ENHANCE_YOUR_CALM);
         check_good(&running).await;
     }
 }
@@ -85,6 +85,23 @@ async fn pieces_of_a_message_without_bytes_end_their_connection() {
     let running = start(|_| {}).await;
     let flood = [call(1, &[]), frame(DATA, 0, 1, &[]).repeat(1_000)];
     check_ended(&running, &flood.concat()).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_frames_that_ask_for_nothing_ends_its_connection() {
+    let running = start(|config| config.max_idle_frames = 100).await;
+    for idle in [frame(PING, 0, 0, b"flooding"), frame(SETTINGS, 0, 0, &[])] {
+        let mut client = Bare::connect(running.address).await;
+        // The greeting has one.
+        client.send(&idle.repeat(99)).await;
+        let acknowledged = |frame: &Frame| frame.kind == idle[3] && frame.flags == ACK;
+        for _ in 0..99 {
+            client.until(acknowledged).await;
+        }
+        client.send(&idle.repeat(250)).await;
+        while client.next().await.is_some() {}
+        check_good(&running).await;
+    }
 }
 
 #[tokio::test]
@@ -170,7 +187,7 @@ async fn a_caller_who_stops_in_the_middle_is_closed() {
 #[tokio::test]
 async fn a_caller_who_asks_on_and_on_and_reads_nothing_is_not_read_either() {
     const MOST: usize = 64 << 20;
-    let running = start(|_| {}).await;
+    let running = start(|config| config.max_idle_frames = u32::MAX).await;
     for asked in [frame(PING, 0, 0, b"hearing?"), frame(SETTINGS, 0, 0, &[])] {
         let client = Bare::narrow(running.address).await;
         let taken = client.stuff(&asked, MOST).await;
@@ -182,6 +199,7 @@ async fn a_caller_who_asks_on_and_on_and_reads_nothing_is_not_read_either() {
 #[tokio::test]
 async fn a_caller_who_reads_nothing_is_closed() {
     let running = start(|config| {
+        config.max_idle_frames = u32::MAX;
         config.keepalive_interval = Duration::from_millis(500);
         config.keepalive_timeout = Duration::from_millis(500);
     })
