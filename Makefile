@@ -173,9 +173,10 @@ soak-events: build $(VENV)/ready ## Kills user towers, cuts their power and watc
 	$(PYTHON) examples/bench-user/page.py
 
 .PHONY: lint
-lint: ## Checks format, lints, documentation, versions of what we depend on, and where unsafe stands.
+lint: ## Checks format, lints, documentation, locks, versions of what we depend on, and where unsafe stands.
 	$(PYTHON) deploy/lock-floors
 	$(PYTHON) deploy/unsafe-code
+	$(CARGO) tree --locked --quiet --manifest-path fuzz/Cargo.toml > /dev/null
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --profile checked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --profile checked --workspace --no-deps

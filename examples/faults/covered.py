@@ -20,14 +20,28 @@ def check(known: set[str]) -> list[str]:
 
 def names() -> list[str]:
     """The names of the rows for faults of which tests or figures show something."""
-    return [f"covered_{fault['name']}" for fault in MATRIX["fault"] if fault.get("tests") or fault.get("figures")]
+    return [name_of(fault) for fault in MATRIX["fault"] if is_shown(fault)]
+
+
+def rows_of_faults() -> list[list[str]]:
+    """For each fault of the matrix the names of all its rows."""
+    return [fault.get("rows", []) + ([name_of(fault)] if is_shown(fault) else []) for fault in MATRIX["fault"]]
+
+
+def name_of(fault: dict) -> str:
+    return f"covered_{fault['name']}"
+
+
+def is_shown(fault: dict) -> bool:
+    """Whether tests or figures show something of it."""
+    return bool(fault.get("tests") or fault.get("figures"))
 
 
 def rows() -> list[Row]:
     """A row for each fault of which tests or figures show something."""
     tests, figures, covered = functions(), kept(), []
     for fault in MATRIX["fault"]:
-        row = Row(f"covered_{fault['name']}")
+        row = Row(name_of(fault))
         for name in fault.get("tests", []):
             if name.rsplit("::", 1)[-1] not in tests:
                 row.broken = f"there is no test {name}"
