@@ -31,6 +31,8 @@ pub(super) struct Site {
     /// What came to the collector.
     pub(super) collector: super::observed::Collector,
     folder: TempDir,
+    /// Kept for its input, which ends when this process does.
+    watcher: Option<Child>,
 }
 
 /// A server in a process of its own.
@@ -110,15 +112,29 @@ impl Site {
             ("TRAFFIC__SERVE", "true"),
         ];
         let gateway = house.serve("gateway", &settings);
-        let site = Self {
+        let mut site = Self {
             gateway,
             user_tower,
             item_towers: item_towers.into(),
             collector,
             folder,
+            watcher: None,
         };
+        site.watcher = Some(site.watch());
         site.until_it_serves();
         site
+    }
+
+    /// Ends the processes and removes their files when this process ends: what is static is never dropped.
+    fn watch(&self) -> Child {
+        let pid = |process: &Process| process.child.lock().unwrap().id().to_string();
+        Command::new("sh")
+            .args(["-c", "read -r _; kill -9 \"$@\"; rm -rf \"$0\""])
+            .arg(self.folder.path())
+            .args(self.processes().map(pid))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 
     fn until_it_serves(&self) {
