@@ -19,7 +19,7 @@ const SMALL: usize = 20_000;
 /// holds rows that lie far from each other.
 const FILL: usize = 128;
 /// The most cells: every row is compared with every centre.
-const MOST: usize = 8_192;
+const MOST: usize = 32_768;
 /// Times that cells are divided which hold more than one group of rows.
 const SPLITS: usize = 2;
 /// How many times the spread a row of a cell may lie from the centre towards a query. Were the rows of a cell normally
