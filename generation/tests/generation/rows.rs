@@ -21,19 +21,24 @@ fn map_bytes(bytes: &[u8]) -> Result<Rows, Error> {
     Rows::map(&File::open(&path).unwrap())
 }
 
+/// What stands before the vectors of two rows, 7 and 9, of two numbers.
+fn before_the_vectors(magic: &[u8; 8]) -> Vec<u8> {
+    let mut bytes = magic.to_vec();
+    bytes.extend(2_u32.to_le_bytes());
+    bytes.extend([0; 4]);
+    bytes.extend(2_u64.to_le_bytes());
+    bytes.extend([0; 40]);
+    bytes.extend(7_u64.to_le_bytes());
+    bytes.extend(9_u64.to_le_bytes());
+    bytes.extend([0; 48]);
+    bytes
+}
+
 #[test]
 fn the_bytes_are_as_documented() {
     let (_dir, path) = path();
     Rows::write(&path, 2, &[7, 9], &[0.5, -1.0, 2.0, 0.0]).unwrap();
-    let mut expected = Vec::new();
-    expected.extend(b"TTROWS01");
-    expected.extend(2_u32.to_le_bytes());
-    expected.extend([0; 4]);
-    expected.extend(2_u64.to_le_bytes());
-    expected.extend([0; 40]);
-    expected.extend(7_u64.to_le_bytes());
-    expected.extend(9_u64.to_le_bytes());
-    expected.extend([0; 48]);
+    let mut expected = before_the_vectors(b"TTROWS01");
     for value in [0.5_f32, -1.0, 2.0, 0.0] {
         expected.extend(value.to_le_bytes());
     }
@@ -47,15 +52,7 @@ fn rounded_rows_take_half_the_bytes_and_are_read_as_f32() {
     let numbers = [65_504.0, -6.103_515_6e-5, 5.960_464_5e-8, 1.000_976_6];
     let halves = numbers.map(f16::from_f32);
     Rows::write_stored(&path, 2, &[7, 9], Numbers::F16(&halves)).unwrap();
-    let mut expected = Vec::new();
-    expected.extend(b"TTROWS02");
-    expected.extend(2_u32.to_le_bytes());
-    expected.extend([0; 4]);
-    expected.extend(2_u64.to_le_bytes());
-    expected.extend([0; 40]);
-    expected.extend(7_u64.to_le_bytes());
-    expected.extend(9_u64.to_le_bytes());
-    expected.extend([0; 48]);
+    let mut expected = before_the_vectors(b"TTROWS02");
     for bits in [0x7bff_u16, 0x8400, 0x0001, 0x3c01] {
         expected.extend(bits.to_le_bytes());
     }
