@@ -4,21 +4,24 @@ use std::{io, path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use http::Uri;
-use hyper_util::rt::TokioIo;
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tonic::{
-    Request, Status,
+    ConnectError, Request, Status,
     metadata::AsciiMetadataValue,
     service::Interceptor,
     transport::{Channel, Endpoint, Error},
 };
-use tower::service_fn;
+use tower::{Service, ServiceExt as _, service_fn};
 
-use crate::identity::{
-    Identity, IdentityConfig,
-    tls::{self, Tls},
+use crate::{
+    coalesce::Coalesced,
+    identity::{
+        Identity, IdentityConfig,
+        tls::{self, Tls},
+    },
 };
 
 /// Makes connections, with TLS or without.
@@ -62,7 +65,7 @@ impl Connector {
     pub fn lazy(&self, endpoint: Endpoint) -> Channel {
         match self.tls.clone() {
             None if is_https(&endpoint) => endpoint.connect_with_connector_lazy(service_fn(refuse)),
-            None => endpoint.connect_lazy(),
+            None => Channel::new(plain(&endpoint), endpoint),
             Some(side) => {
                 let connector = service_fn(move |uri| open(side.clone(), uri));
                 endpoint.connect_with_connector_lazy(connector)
@@ -79,7 +82,7 @@ impl Connector {
             None if is_https(&endpoint) => {
                 endpoint.connect_with_connector(service_fn(refuse)).await
             }
-            None => endpoint.connect().await,
+            None => Channel::connect(plain(&endpoint), endpoint).await,
             Some(side) => {
                 let connector = service_fn(move |uri| open(side.clone(), uri));
                 endpoint.connect_with_connector(connector).await
@@ -90,6 +93,25 @@ impl Connector {
 
 fn is_https(endpoint: &Endpoint) -> bool {
     endpoint.uri().scheme_str() == Some("https")
+}
+
+/// Connects without TLS, as [`Endpoint`] does by itself.
+fn plain(
+    endpoint: &Endpoint,
+) -> impl Service<
+    Uri,
+    Response = TokioIo<Coalesced<TcpStream>>,
+    Error = ConnectError,
+    Future: Send + Unpin,
+> + Send
++ 'static {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(endpoint.get_connect_timeout());
+    connector
+        .map_response(|socket| TokioIo::new(Coalesced::new(socket.into_inner())))
+        .map_err(|cause| ConnectError(cause.into()))
 }
 
 /// Nothing is sent in clear to an address that asks for TLS.
@@ -128,7 +150,7 @@ impl Interceptor for Token {
     }
 }
 
-async fn open(side: Side, uri: Uri) -> io::Result<TokioIo<TlsStream<TcpStream>>> {
+async fn open(side: Side, uri: Uri) -> io::Result<TokioIo<Coalesced<TlsStream<TcpStream>>>> {
     let malformed = || io::Error::new(io::ErrorKind::InvalidInput, format!("{uri} has no host"));
     let host = uri.host().ok_or_else(malformed)?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -140,5 +162,5 @@ async fn open(side: Side, uri: Uri) -> io::Result<TokioIo<TlsStream<TcpStream>>>
         Side::Anybody(config) => config,
     };
     let stream = TlsConnector::from(config).connect(name, socket).await?;
-    Ok(TokioIo::new(stream))
+    Ok(TokioIo::new(Coalesced::new(stream)))
 }

@@ -16,6 +16,7 @@ use tokio::{
 use tonic::transport::server::Connected;
 
 use crate::{
+    coalesce::Coalesced,
     connection::{
         accept::Manners, answers::Answers, frames::Frames, greeting::Greeting, socket::Socket,
     },
@@ -36,7 +37,7 @@ const TURN: usize = 60;
 
 /// One accepted connection.
 pub(crate) struct Connection {
-    socket: Socket,
+    socket: Coalesced<Socket>,
     peer: Peer,
     cut: Pin<Box<dyn Future<Output = ()> + Send>>,
     greeting: Option<Greeting>,
@@ -67,7 +68,7 @@ impl Connection {
         place: OwnedSemaphorePermit,
     ) -> Self {
         Self {
-            socket,
+            socket: Coalesced::new(socket),
             peer,
             cut: Box::pin(async move { cutting.requested().await }),
             greeting: Some(Greeting::new(manners.silence)),
@@ -166,6 +167,7 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.check_cut(context)?;
         Pin::new(&mut self.socket).poll_flush(context)
     }
 

@@ -29,6 +29,7 @@ pub mod shell;
 pub mod status;
 pub mod telemetry;
 
+mod coalesce;
 mod connection;
 mod output;
 mod panic;

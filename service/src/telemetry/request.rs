@@ -7,7 +7,7 @@ use std::{
 };
 
 use http::HeaderMap;
-use tonic::metadata::MetadataMap;
+use tonic::metadata::{AsciiMetadataValue, MetadataMap};
 use tracing::{Instrument as _, Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -106,10 +106,16 @@ pub(crate) fn call_span(path: &str, headers: &HeaderMap, id: &Id) -> Span {
     span
 }
 
+/// A header that differs from call to call: HTTP/2 is not to remember it for the next list of headers.
+pub(super) fn fleeting(value: &str) -> Option<AsciiMetadataValue> {
+    let mut value: AsciiMetadataValue = value.parse().ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
 /// Tells a server that is called the name of the call it is called for, and its trace.
 pub fn pass_on(metadata: &mut MetadataMap) {
-    let id = CURRENT.try_with(|id| id.0.parse());
-    if let Ok(Ok(id)) = id {
+    if let Ok(Some(id)) = CURRENT.try_with(|id| fleeting(&id.0)) {
         metadata.insert(HEADER, id);
     }
     if traces::are_on() {

@@ -21,6 +21,8 @@ use tonic::metadata::{MetadataKey, MetadataMap};
 use tracing::warn;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
+use super::request::fleeting;
+
 /// How long the last traces may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -104,7 +106,8 @@ impl Extractor for Headers<'_> {
 
 impl Injector for Metadata<'_> {
     fn set(&mut self, key: &str, value: String) {
-        if let (Ok(key), Ok(value)) = (MetadataKey::from_bytes(key.as_bytes()), value.parse()) {
+        let key = MetadataKey::from_bytes(key.as_bytes());
+        if let (Ok(key), Some(value)) = (key, fleeting(&value)) {
             self.0.insert(key, value);
         }
     }

@@ -217,6 +217,17 @@ async fn nothing_is_sent_in_clear_to_an_address_that_asks_for_tls() {
 }
 
 #[tokio::test]
+async fn where_nobody_listens_a_call_is_unavailable() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let uri = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let lazy = Connector::default().lazy(Endpoint::from_shared(uri).unwrap());
+    let mut health = tonic_health::pb::health_client::HealthClient::new(lazy);
+    let status = health.check(ask("")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+}
+
+#[tokio::test]
 async fn who_may_not_call_is_told_before_the_message_is_read() {
     let authority = Authority::new();
     let running = serve(&authority, |_| {}).await;
