@@ -74,11 +74,14 @@ impl Server<'_> {
         let config = self.config;
         let identity = Arc::new(Identity::load(self.identity)?);
         let doors = self.doors(listener).await?;
-        let routes = self.routes(routes, &health, &identity)?;
+        let routes = self.routes(routes, &health)?;
+        let guard = GuardLayer::new(config.default_deadline, config.max_deadline);
         // Ends every connection when requested, and also when this future is dropped.
         let (cut, cutting) = Shutdown::manual();
         systemd::ready();
         let serving = builder(config, identity.tls.is_some())
+            .layer(self.entry(&identity))
+            .layer(guard)
             .add_routes(routes)
             .serve_with_incoming_shutdown(accept(doors, config, identity, cutting), async {
                 shutdown.requested().await;
@@ -122,22 +125,20 @@ impl Server<'_> {
         Ok(doors)
     }
 
-    /// All that is answered, behind the entry.
-    fn routes(
-        &self,
-        routes: Routes,
-        health: &Health,
-        identity: &Arc<Identity>,
-    ) -> anyhow::Result<Routes> {
-        let config = self.config;
-        let guard = GuardLayer::new(config.default_deadline, config.max_deadline);
-        let mut routes = Routes::from(routes.into_axum_router().layer(guard))
-            .add_service(HealthServer::new(health.clone()));
-        if config.reflection {
-            routes = reflect(routes, self.descriptors, health).context("malformed descriptors")?;
+    /// All that is answered.
+    fn routes(&self, routes: Routes, health: &Health) -> anyhow::Result<Routes> {
+        let routes = routes.add_service(HealthServer::new(health.clone()));
+        if !self.config.reflection {
+            return Ok(routes);
         }
+        reflect(routes, self.descriptors, health).context("malformed descriptors")
+    }
+
+    /// What decides whether a call comes in.
+    fn entry(&self, identity: &Arc<Identity>) -> EntryLayer {
+        let config = self.config;
         let table = Table::new(self.roles);
-        let entry = EntryLayer::new(Entry {
+        EntryLayer::new(Entry {
             calls: Calls::new(table.paths()),
             table,
             identity: Arc::clone(identity),
@@ -146,8 +147,7 @@ impl Server<'_> {
             time: (config.default_deadline, config.max_deadline),
             slow: config.slow_call,
             apart: !config.admin_listen.is_empty(),
-        });
-        Ok(Routes::from(routes.into_axum_router().layer(entry)))
+        })
     }
 }
 

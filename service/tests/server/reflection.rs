@@ -1,13 +1,16 @@
 //! Server reflection, by its public client.
 
+use std::time::Duration;
+
 use tokio_stream::StreamExt as _;
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
+use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-use crate::sample::{NAME, Running, start};
+use crate::sample::{NAME, Running, ask, start};
 
 #[tokio::test]
 async fn reflection_answers_and_can_be_switched_off() {
@@ -25,6 +28,19 @@ async fn reflection_answers_and_can_be_switched_off() {
     let silent = start(|config| config.reflection = false).await;
     let status = listed_services(&silent).await.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn a_stream_of_questions_ends_at_its_deadline_and_its_connection_lives() {
+    let running = start(|_| {}).await;
+    let channel = running.channel().await;
+    let mut questions = Request::new(tokio_stream::pending());
+    questions.set_timeout(Duration::from_millis(500));
+    let mut client = ServerReflectionClient::new(channel.clone());
+    let answers = client.server_reflection_info(questions).await.unwrap();
+    let status = answers.into_inner().next().await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+    HealthClient::new(channel).check(ask("")).await.unwrap();
 }
 
 async fn listed_services(running: &Running) -> Result<Vec<String>, Status> {
