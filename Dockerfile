@@ -3,8 +3,8 @@ FROM rust:1.95.0-bookworm AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends python3-pip && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN make build && mkdir /out \
-    && for binary in onnx user-tower item-tower index-builder gateway twotower; do cp target/release/$binary /out/; done \
+RUN make dist && mkdir /out \
+    && for binary in onnx user-tower item-tower index-builder gateway twotower; do cp target/dist/$binary /out/; done \
     && cp .ort/libonnxruntime.so /out/
 
 FROM debian:bookworm-slim

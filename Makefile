@@ -41,6 +41,10 @@ certs: build ## Makes certificates for all servers and the key of tokens in var/
 build: $(ORT) ## Builds every binary.
 	$(CARGO) build --release --workspace --bins
 
+.PHONY: dist
+dist: $(ORT) ## Builds every binary as containers have it, into target/dist: optimised over all crates at once, much slower to build.
+	$(CARGO) build --profile dist --workspace --bins
+
 .PHONY: test
 test: $(ORT) $(VENV)/ready ## Runs everything that proves it.
 	rm -f target/real-data-tests.log target/hostile-inputs.log
@@ -137,8 +141,9 @@ VENV_GATEWAY := .venv-gateway
 
 .PHONY: bench-gateway
 bench-gateway: models-of-bench-user $(VENV_GATEWAY)/ready ## Measures a whole recall, beside its floor and a Python service; installs that into .venv-gateway. BENCH="--items 1000000" takes hours.
-	$(CARGO) run --release -p stack --example bench-gateway -- --data var/bench/user/data --python $(VENV_GATEWAY)/bin/python \
-	  $(STORES_OF_BENCH_USER) $(BENCH)
+	$(CARGO) build --profile dist -p gateway -p user-tower -p item-tower --bins
+	$(CARGO) run --profile dist -p stack --example bench-gateway -- --data var/bench/user/data \
+	  --python $(VENV_GATEWAY)/bin/python $(STORES_OF_BENCH_USER) $(BENCH)
 	$(PYTHON) examples/bench-gateway/page.py
 $(VENV_GATEWAY)/ready: examples/bench-gateway/requirements.txt
 	$(PYTHON) -m venv $(VENV_GATEWAY)

@@ -65,7 +65,7 @@ struct Options {
     #[arg(long)]
     python: Option<PathBuf>,
     /// Where the binaries are.
-    #[arg(long, default_value = "target/release")]
+    #[arg(long, default_value = "target/dist")]
     bin: PathBuf,
     /// Where catalogs and what is built of them are kept from run to run.
     #[arg(long, default_value = "var/bench/gateway")]
