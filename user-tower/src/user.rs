@@ -85,8 +85,10 @@ impl Whole {
             seen.dedup();
         }
         let events = || stored.events.iter().chain(&query.events);
+        // Older ones are dropped as new ones come, so a moment is not known by them.
+        let older = (stored.events.len() + query.events.len()).saturating_sub(SEEN_BY_MODELS);
         Self {
-            version: version(newest(events())),
+            version: version(events().skip(older)),
             seen,
             has_profile: !profile.is_empty(),
             lacks: query.wanted > stored.arrived,
@@ -112,7 +114,7 @@ impl Whole {
             arrived,
             time,
             history: self.version,
-            seen: hash(self.seen.iter().map(|item| item.to_le_bytes())),
+            seen: items(&self.seen),
         }
     }
 }
@@ -137,23 +139,20 @@ pub(crate) fn now() -> i64 {
     since.map_or(0, |since| since.as_secs() as i64)
 }
 
-/// The first 8 bytes of the parts' hash.
-fn hash<P: AsRef<[u8]>>(parts: impl Iterator<Item = P>) -> u64 {
-    let mut hasher = blake3::Hasher::new();
-    for part in parts {
-        hasher.update(part.as_ref());
-    }
+/// The first 8 bytes of a hash.
+fn first_bytes(hasher: &blake3::Hasher) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
     u64::from_le_bytes(first)
 }
 
-/// The newest of the events, oldest first: those that models see. Older ones are dropped as new ones come, so a moment is not known by
-/// them.
-fn newest<'a>(events: impl Iterator<Item = &'a Event>) -> impl Iterator<Item = &'a Event> {
-    let events: Vec<&Event> = events.collect();
-    let older = events.len().saturating_sub(SEEN_BY_MODELS);
-    events.into_iter().skip(older)
+/// A hash of items, in order.
+fn items(seen: &[u64]) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    for item in seen {
+        hasher.update(&item.to_le_bytes());
+    }
+    first_bytes(&hasher)
 }
 
 /// A hash of the keys and items of `events`, in order; 0 for none.
@@ -162,14 +161,17 @@ fn version<'a>(events: impl Iterator<Item = &'a Event>) -> u64 {
     if events.peek().is_none() {
         return 0;
     }
-    hash(events.map(|event| {
+    let mut hasher = blake3::Hasher::new();
+    for event in events {
         let numbers = [
             event.time.to_le_bytes(),
             event.item.to_le_bytes(),
             (event.event_id.len() as u64).to_le_bytes(),
         ];
-        [numbers.as_flattened(), event.event_id.as_bytes()].concat()
-    }))
+        hasher.update(numbers.as_flattened());
+        hasher.update(event.event_id.as_bytes());
+    }
+    first_bytes(&hasher)
 }
 
 #[cfg(test)]
