@@ -156,7 +156,8 @@ bench-recommender: build ## Measures diversity, pages, reasons, replays and tria
 
 .PHONY: chaos
 chaos: build $(VENV)/ready ## Kills, stalls, cuts off, swaps, restarts and overloads parts of a house, and counts who notices; then `make faults`; an hour and a half.
-	$(CARGO) run --release -p stack --example chaos -- $(BENCH)
+	$(CARGO) build --profile dist -p gateway -p user-tower -p item-tower --bins
+	$(CARGO) run --release -p stack --example chaos -- --bin target/dist $(BENCH)
 	$(PYTHON) examples/bench-gateway/page.py
 	$(VENV)/bin/python examples/faults/faults.py
 
