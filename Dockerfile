@@ -3,6 +3,8 @@ FROM rust:1.95.0-bookworm AS build
 RUN apt-get update && apt-get install --yes --no-install-recommends python3-pip && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
+# Linking a binary takes much memory, and as many are linked at once as there are cores; --build-arg CARGO_BUILD_JOBS=2 makes it two.
+ARG CARGO_BUILD_JOBS
 RUN make dist && mkdir /out \
     && for binary in onnx user-tower item-tower index-builder gateway twotower; do cp target/dist/$binary /out/; done \
     && cp .ort/libonnxruntime.so /out/
